@@ -1,0 +1,109 @@
+package backup
+
+import (
+	"time"
+
+	"github.com/looprecovery/looprecovery/staticaddr"
+)
+
+// Content is what a backup holds. Token is secret.
+type Content struct {
+	// Network is the network as loopd spells it: mainnet, testnet, signet,
+	// simnet or regtest.
+	Network string
+
+	// TokenID is the id of the paid L402 token.
+	TokenID [32]byte
+
+	// TokenCreated is the token's creation time, to the nanosecond.
+	TokenCreated time.Time
+
+	// Token holds the raw bytes of l402.token.
+	Token []byte
+
+	// Address determines all addresses of the generation.
+	Address staticaddr.Descriptor
+}
+
+// Verdict is the result of judging a file. It is a closed list.
+type Verdict string
+
+// The verdicts.
+const (
+	// OK: the file is complete and opens with this seed.
+	OK Verdict = "ok"
+
+	// NotABackup: the file is of another kind.
+	NotABackup Verdict = "not a backup"
+
+	// Corrupt: the file was damaged.
+	Corrupt Verdict = "corrupt"
+
+	// OtherSeed: the file was made with another seed.
+	OtherSeed Verdict = "other seed"
+
+	// OtherNetwork: the file belongs to another network.
+	OtherNetwork Verdict = "other network"
+
+	// NewerVersion: the format is newer than this binary.
+	NewerVersion Verdict = "newer version"
+
+	// Incomplete: the contents do not suffice to restore.
+	Incomplete Verdict = "incomplete"
+
+	// NameMismatch: name and contents disagree.
+	NameMismatch Verdict = "name does not match contents"
+
+	// KeyNotDerivable: this lnd does not derive the client key.
+	KeyNotDerivable Verdict = "key not derivable by this lnd"
+
+	// DoesNotOpen: a file of the older format is damaged or of another
+	// seed; that format cannot tell.
+	DoesNotOpen Verdict = "does not open: damaged or other seed"
+)
+
+// Entry is one file in one place, judged.
+type Entry struct {
+	// Path is the file's path; Place is the directory it lies in.
+	Path, Place string
+
+	// SHA256 is the hash of the whole file.
+	SHA256 [32]byte
+
+	// Size is the file's size in bytes, ModTime its modification time.
+	Size    int64
+	ModTime time.Time
+
+	// Verdict is the judgement, and Detail says more about it; Detail
+	// holds nothing secret.
+	Verdict Verdict
+	Detail  string
+
+	// Network, TokenID and TokenCreated are what the header claims; they
+	// are zero if there is no readable header.
+	Network      string
+	TokenID      [32]byte
+	TokenCreated time.Time
+
+	// Content is set if and only if Verdict is OK.
+	Content *Content
+}
+
+// PlaceError says that a backup place cannot be listed.
+type PlaceError struct {
+	// Place is the directory.
+	Place string
+
+	// Err is the cause.
+	Err error
+}
+
+// Error implements error.
+func (e *PlaceError) Error() string {
+	return "backup place " + e.Place + ": " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *PlaceError) Unwrap() error {
+	return e.Err
+}

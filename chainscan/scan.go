@@ -1,0 +1,125 @@
+package chainscan
+
+import (
+	"context"
+)
+
+// DefaultLookAhead is the number of scripts beyond the last used one that are
+// tested in each family.
+const DefaultLookAhead = 20
+
+// Family derives the output scripts of one key family. It is pure and is
+// called by the scanner only.
+type Family interface {
+	// ID is lnd's key family.
+	ID() int32
+
+	// Script returns the output script of the key with the given index.
+	Script(index uint32) ([]byte, error)
+
+	// Fixed returns the one index that this family consists of, and
+	// whether that is so. A fixed family does not grow: the legacy address
+	// of a generation is one.
+	Fixed() (uint32, bool)
+}
+
+// Config is everything a scan needs.
+type Config struct {
+	// Source yields the blocks.
+	Source Source
+
+	// Families are the scripts to look for.
+	Families []Family
+
+	// Birthday is the height of the first block that is walked.
+	Birthday int32
+
+	// LookAhead is the number of scripts beyond the last used one;
+	// DefaultLookAhead if zero.
+	LookAhead uint32
+
+	// Checkpoint keeps the progress.
+	Checkpoint Checkpoint
+
+	// Progress, if set, is called after each chunk that was committed, by
+	// the scanner's goroutine; it must not block.
+	Progress func(Progress)
+}
+
+// Progress is how far a scan has come.
+type Progress struct {
+	// Height is the height of the last block of this pass.
+	Height int32
+
+	// Birthday and Tip bound the scan.
+	Birthday, Tip int32
+
+	// Pass is the number of the current pass, from 0.
+	Pass uint32
+
+	// Outputs is the number of outputs found so far.
+	Outputs int
+
+	// Reorg, if not nil, says to which block a reorg led the scan back.
+	Reorg *BlockStamp
+}
+
+// Coverage is the evidence of a finished scan: with it "0 deposits found" is a
+// statement.
+type Coverage struct {
+	// Families says what was tested in each family.
+	Families []FamilyCoverage
+
+	// Birthday is the first height walked.
+	Birthday int32
+
+	// Tip is the last block walked; it was the tip of the best chain.
+	Tip BlockStamp
+
+	// Source is the name of the source.
+	Source string
+
+	// Passes is the number of walks that were needed.
+	Passes uint32
+
+	// Blocks is the number of blocks fetched by this process.
+	Blocks uint64
+}
+
+// FamilyCoverage says what was tested in one family.
+type FamilyCoverage struct {
+	// Family is lnd's key family.
+	Family int32
+
+	// Fixed says that the family consists of one script.
+	Fixed bool
+
+	// Used is the number of indices from 0 to the highest used one, that
+	// is the highest used index plus one, or 0 if none was ever used.
+	Used uint32
+
+	// Tested is the number of indices from 0 that were tested against
+	// every block.
+	Tested uint32
+}
+
+// Result is a finished scan.
+type Result struct {
+	// Outputs are all outputs found, sorted by height, transaction and
+	// index.
+	Outputs []Output
+
+	// Coverage is the evidence.
+	Coverage Coverage
+}
+
+// Run walks the chain until every script that became known was tested against
+// every block from the birthday to the tip, and returns all that was found. It
+// resumes from the checkpoint.
+//
+// Errors: *UnavailableError if the node lacks a block; the context's error;
+// any error of the checkpoint. Passing errors of the source are retried until
+// the context ends.
+func Run(ctx context.Context, cfg Config) (*Result, error) {
+	panic("replaced by the implementation")
+}

@@ -1,0 +1,345 @@
+package states
+
+import "fmt"
+
+// Reason is the machine-readable code of why a run or a call cannot go on. It
+// is stored in the journal and sent as the reason of a google.rpc.ErrorInfo.
+type Reason string
+
+// The closed list of reasons. Keep Explain complete: a test walks the list.
+const (
+	// NoBackupFound means that no valid backup of this network opens with
+	// this seed in any of the backup places.
+	NoBackupFound Reason = "NO_BACKUP_FOUND"
+
+	// PlaceUnreadable means that a backup place cannot be listed.
+	PlaceUnreadable Reason = "PLACE_UNREADABLE"
+
+	// BackupConflict means that two valid files claim one token with
+	// different contents.
+	BackupConflict Reason = "BACKUP_CONFLICT"
+
+	// NotABackup means that the file is of another kind.
+	NotABackup Reason = "NOT_A_BACKUP"
+
+	// BackupCorrupt means that the file was damaged.
+	BackupCorrupt Reason = "BACKUP_CORRUPT"
+
+	// OtherSeed means that the file was made with another lnd seed.
+	OtherSeed Reason = "OTHER_SEED"
+
+	// OtherNetwork means that the file belongs to another network.
+	OtherNetwork Reason = "OTHER_NETWORK"
+
+	// NewerVersion means that the file's format is newer than this binary.
+	NewerVersion Reason = "NEWER_VERSION"
+
+	// BackupIncomplete means that the contents do not suffice to restore.
+	BackupIncomplete Reason = "BACKUP_INCOMPLETE"
+
+	// NameMismatch means that file name and contents disagree.
+	NameMismatch Reason = "NAME_MISMATCH"
+
+	// DoesNotOpen means that a file of the older format is either damaged
+	// or of another seed: that format cannot tell.
+	DoesNotOpen Reason = "DOES_NOT_OPEN"
+
+	// BackupChanged means that the file is no longer the one that was
+	// located.
+	BackupChanged Reason = "BACKUP_CHANGED"
+
+	// OtherGenesis means that lnd follows another chain.
+	OtherGenesis Reason = "OTHER_GENESIS"
+
+	// KeyNotDerivable means that this lnd does not derive the client key.
+	KeyNotDerivable Reason = "KEY_NOT_DERIVABLE"
+
+	// BirthdayAboveTip means that the backup is from after the chain's
+	// tip.
+	BirthdayAboveTip Reason = "BIRTHDAY_ABOVE_TIP"
+
+	// TokenConflict means that a different paid token is in place.
+	TokenConflict Reason = "TOKEN_CONFLICT"
+
+	// TokenPending means that an unpaid token is in place.
+	TokenPending Reason = "TOKEN_PENDING"
+
+	// AddressConflict means that a different address row is in place.
+	AddressConflict Reason = "ADDRESS_CONFLICT"
+
+	// NothingToRescan means that there is no complete generation here.
+	NothingToRescan Reason = "NOTHING_TO_RESCAN"
+
+	// BlocksUnavailable means that the node does not have a block.
+	BlocksUnavailable Reason = "BLOCKS_UNAVAILABLE"
+
+	// SwapsInFlight means that swaps or withdrawals are under way.
+	SwapsInFlight Reason = "SWAPS_IN_FLIGHT"
+
+	// CrashLoop means that the process died too often in one state.
+	CrashLoop Reason = "CRASH_LOOP"
+
+	// UnknownDefinition means that the run's table is of a version that
+	// this binary does not know.
+	UnknownDefinition Reason = "UNKNOWN_DEFINITION"
+
+	// LndLocked means that lnd's wallet was not unlocked yet.
+	LndLocked Reason = "LND_LOCKED"
+
+	// LndDown means that lnd cannot be reached.
+	LndDown Reason = "LND_DOWN"
+
+	// Starting means that the daemon is still coming up.
+	Starting Reason = "STARTING"
+
+	// RecoveryActive means that a recovery holds back the embedded daemon.
+	RecoveryActive Reason = "RECOVERY_ACTIVE"
+
+	// AlreadyRunning means that another run is not finished yet.
+	AlreadyRunning Reason = "ALREADY_RUNNING"
+
+	// NotBlocked means that the run is not waiting to be resumed.
+	NotBlocked Reason = "NOT_BLOCKED"
+
+	// NoSuchRun means that no run has the given id.
+	NoSuchRun Reason = "NO_SUCH_RUN"
+
+	// BadRequest means that the request contradicts itself.
+	BadRequest Reason = "BAD_REQUEST"
+
+	// DepositUnverified means that a call would spend a deposit that is
+	// reported provisionally.
+	DepositUnverified Reason = "DEPOSIT_UNVERIFIED"
+
+	// NotProtected means that the backup of a new address could not be
+	// made durable.
+	NotProtected Reason = "NOT_PROTECTED"
+
+	// WrongLnd means that the lnd behind the daemon changed its identity
+	// between two attempts.
+	WrongLnd Reason = "WRONG_LND"
+)
+
+// Explanation is what a person is told about a reason: what happened, what was
+// left untouched and what to type next.
+type Explanation struct {
+	// Sentence says what happened.
+	Sentence string
+
+	// Untouched says what was left as it was.
+	Untouched string
+
+	// Next is the next command or step.
+	Next string
+}
+
+// explanations holds the text of every reason.
+var explanations = map[Reason]Explanation{
+	NoBackupFound: {
+		"No valid backup of this network that opens with this " +
+			"lnd's seed was found.",
+		"Nothing was written.",
+		"loop recover --backup_file FILE",
+	},
+	PlaceUnreadable: {
+		"A backup place cannot be read.",
+		"Nothing was written.",
+		"check the place's permissions and mount, then: " +
+			"loop recover resume",
+	},
+	BackupConflict: {
+		"Two valid backups claim the same L402 token with " +
+			"different contents.",
+		"Nothing was written and both files were left alone.",
+		"choose one: loop recover --backup_file FILE",
+	},
+	NotABackup: {
+		"The file is not a backup of an L402 generation.",
+		"Nothing was written.",
+		"loop backup list",
+	},
+	BackupCorrupt: {
+		"The backup file is damaged.",
+		"Nothing was written and the file was left alone.",
+		"use another copy: loop backup list",
+	},
+	OtherSeed: {
+		"The backup was made with another lnd seed.",
+		"Nothing was written and the file was left alone.",
+		"point loopd at the lnd that made it, or use another file: " +
+			"loop backup list",
+	},
+	OtherNetwork: {
+		"The backup belongs to another network.",
+		"Nothing was written and the file was left alone.",
+		"start loopd with that network, or use another file: " +
+			"loop backup list",
+	},
+	NewerVersion: {
+		"The backup was written by a newer version.",
+		"Nothing was written and the file was left alone.",
+		"update loop and loopd, then: loop recover resume",
+	},
+	BackupIncomplete: {
+		"The backup lacks what a restore needs.",
+		"Nothing was written and the file was left alone.",
+		"use another copy: loop backup list",
+	},
+	NameMismatch: {
+		"The backup's name does not match its contents.",
+		"Nothing was written and the file was left alone.",
+		"give the file its original name, then: loop recover resume",
+	},
+	DoesNotOpen: {
+		"The backup does not open: it is damaged or was made with " +
+			"another seed.",
+		"Nothing was written and the file was left alone.",
+		"use another copy: loop backup list",
+	},
+	BackupChanged: {
+		"The backup file changed after it had been chosen.",
+		"Nothing was written since.",
+		"start anew: loop recover cancel && loop recover",
+	},
+	OtherGenesis: {
+		"lnd follows another chain than the backup's network.",
+		"Nothing was written.",
+		"point loopd at the right lnd, then: loop recover resume",
+	},
+	KeyNotDerivable: {
+		"This lnd does not derive the client key of the backup.",
+		"Nothing was written.",
+		"point loopd at the lnd that made the backup, then: " +
+			"loop recover resume",
+	},
+	BirthdayAboveTip: {
+		"The backup is from after the tip of lnd's chain.",
+		"Nothing was written.",
+		"wait until lnd is synced, then: loop recover resume",
+	},
+	TokenConflict: {
+		"Another paid L402 token is already in the data directory.",
+		"That token was left alone and nothing was written.",
+		"loop listauth; to keep it: loop recover cancel",
+	},
+	TokenPending: {
+		"An unpaid L402 token is in the data directory.",
+		"It was left alone and nothing was written.",
+		"let its payment settle or move l402.token.pending away, " +
+			"then: loop recover resume",
+	},
+	AddressConflict: {
+		"Another static address is already in the database.",
+		"It was left alone.",
+		"loop static summary; to keep it: loop recover cancel",
+	},
+	NothingToRescan: {
+		"There is no L402 token with a static address here.",
+		"Nothing was written.",
+		"loop recover",
+	},
+	BlocksUnavailable: {
+		"The node does not have a block that the scan needs.",
+		"What was found so far is kept.",
+		"give lnd a node with that block, then: loop recover resume",
+	},
+	SwapsInFlight: {
+		"Swaps or withdrawals are under way, and the restore would " +
+			"have to stop them.",
+		"Nothing was written and the swaps go on.",
+		"wait until they are done (loop listswaps), then: " +
+			"loop recover resume",
+	},
+	CrashLoop: {
+		"The daemon died repeatedly in this state.",
+		"What was done before is kept.",
+		"look at the log, then: loop recover resume",
+	},
+	UnknownDefinition: {
+		"The run was begun by another version of this software.",
+		"Nothing was written.",
+		"finish it with the version that began it, or: " +
+			"loop recover cancel",
+	},
+	LndLocked: {
+		"lnd's wallet is locked.",
+		"Nothing was written.",
+		"lncli unlock",
+	},
+	LndDown: {
+		"lnd cannot be reached.",
+		"Nothing was written.",
+		"start lnd; loopd goes on by itself",
+	},
+	Starting: {
+		"loopd is starting.",
+		"Nothing was written.",
+		"try again in a moment",
+	},
+	RecoveryActive: {
+		"A recovery holds back the swap client.",
+		"Swaps and deposits were left as they are.",
+		"loop recover status",
+	},
+	AlreadyRunning: {
+		"Another recovery is not finished yet.",
+		"It was left alone.",
+		"loop recover status",
+	},
+	NotBlocked: {
+		"The recovery is not waiting to be resumed.",
+		"It was left alone.",
+		"loop recover status",
+	},
+	NoSuchRun: {
+		"There is no such recovery.",
+		"Nothing was written.",
+		"loop recover list",
+	},
+	BadRequest: {
+		"The request contradicts itself.",
+		"Nothing was written.",
+		"loop recover --help",
+	},
+	DepositUnverified: {
+		"The deposit is in the database but lnd's wallet cannot see " +
+			"it, and the chain has not been searched for its spend.",
+		"The deposit was left alone.",
+		"loop recover rescan",
+	},
+	NotProtected: {
+		"The new address has no durable backup yet.",
+		"The address is kept, but was not handed out.",
+		"free or mount the backup place, then ask for the address " +
+			"again",
+	},
+	WrongLnd: {
+		"The lnd behind loopd is not the one this recovery began with.",
+		"Nothing was written since.",
+		"point loopd at the first lnd, then: loop recover resume",
+	},
+}
+
+// Explain returns the text of a reason. An unknown reason, as a newer daemon
+// may send it to an older command line, is named as it is.
+func Explain(reason Reason) Explanation {
+	if explanation, ok := explanations[reason]; ok {
+		return explanation
+	}
+
+	return Explanation{
+		Sentence:  fmt.Sprintf("The recovery stopped: %s.", reason),
+		Untouched: "See the daemon's log for what was done before.",
+		Next:      "loop recover status",
+	}
+}
+
+// Reasons returns every reason of the closed list, in no order.
+func Reasons() []Reason {
+	reasons := make([]Reason, 0, len(explanations))
+	for reason := range explanations {
+		reasons = append(reasons, reason)
+	}
+
+	return reasons
+}
