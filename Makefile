@@ -1,0 +1,95 @@
+# Everything is built from Go modules; nothing else is downloaded. `make help`
+# lists the targets.
+
+GO ?= go
+
+# One set of flags for builds and tests, so that they share the build cache.
+export GOFLAGS := $(GOFLAGS) -trimpath
+
+BIN := bin
+TOOLS := $(BIN)/tools
+
+LND := github.com/lightningnetwork/lnd
+LND_TAGS := autopilotrpc chainrpc invoicesrpc peersrpc routerrpc signrpc \
+	walletrpc watchtowerrpc wtclientrpc
+
+# Limits of a whole run of the tests, not of one test.
+UNIT_TIMEOUT ?= 20m
+ITEST_TIMEOUT ?= 40m
+
+# run=Name selects integration tests by a regular expression.
+run ?= .
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' \
+		$(MAKEFILE_LIST)
+
+# --- Building --------------------------------------------------------------
+
+.PHONY: build
+build: ## Build loop, loopd and upstream's loop (loop-upstream) into bin/.
+	$(GO) build -o $(BIN)/ ./cmd/loop ./cmd/loopd
+	$(GO) -C upstream build -o ../$(BIN)/loop-upstream tool
+
+# The programs that the integration tests and the demo run beside ours. They
+# change only with the module set, which the stamp stands for.
+NODES := $(BIN)/.nodes
+$(NODES): go.sum
+	$(GO) build -o $(BIN)/btcd github.com/btcsuite/btcd
+	$(GO) build -tags "$(LND_TAGS)" -o $(BIN)/ $(LND)/cmd/lnd $(LND)/cmd/lncli
+	$(GO) build -o $(BIN)/loopd-upstream github.com/lightninglabs/loop/cmd/loopd
+	@touch $@
+
+.PHONY: nodes
+nodes: $(NODES) ## Build btcd, lnd, lncli and upstream's loopd into bin/.
+
+.PHONY: build-itest
+build-itest: build nodes ## Build all that the integration tests run.
+	$(GO) build -tags failpoint -o $(BIN)/loopd-failpoint ./cmd/loopd
+
+.PHONY: demo
+demo: build nodes ## Lose a Loop client and bring it back, on regtest.
+	@$(GO) run ./internal/regtest/cmd/demo -bin $(BIN)
+
+# --- Testing ---------------------------------------------------------------
+
+.PHONY: test
+test: unit itest ## Run every test.
+
+.PHONY: unit
+unit: ## Run the unit tests with the race detector.
+	$(GO) test -race -timeout $(UNIT_TIMEOUT) \
+		$$($(GO) list ./... | grep -v /itest$$)
+
+.PHONY: itest
+itest: build-itest ## Run the integration tests (run=Name for some of them).
+	$(GO) test -count=1 -timeout $(ITEST_TIMEOUT) -v -run '$(run)' ./itest
+
+# --- Checking --------------------------------------------------------------
+
+.PHONY: lint
+lint: tools ## Check format, go vet, staticcheck and generated code.
+	@tools/lint.sh
+
+.PHONY: generate
+generate: proto ## Write all generated code again.
+	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(GO) generate ./...
+
+.PHONY: proto
+proto: tools ## Write the code generated from recoveryrpc's proto file again.
+	PATH="$(CURDIR)/$(TOOLS):$$PATH" recoveryrpc/gen.sh
+
+TOOLS_STAMP := $(TOOLS)/.built
+$(TOOLS_STAMP): tools/go.mod tools/go.sum $(wildcard tools/*/*.go)
+	$(GO) -C tools build -o ../$(TOOLS)/ tool ./protoc
+	@touch $@
+
+.PHONY: tools
+tools: $(TOOLS_STAMP) ## Build the pinned tools into bin/tools.
+
+.PHONY: clean
+clean: ## Remove everything that was built.
+	rm -rf $(BIN)

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Checks the repository: formatting, go vet, staticcheck, and that generated
+# code is what its generator writes today. Run it through `make lint`, which
+# builds the tools first.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+failed=0
+
+# step NAME COMMAND... runs one check and remembers whether it failed.
+step() {
+	local name=$1
+	shift
+	echo "lint: $name"
+	if ! "$@"; then
+		echo "lint: $name: FAILED" >&2
+		failed=1
+	fi
+}
+
+# formatted fails if gofmt would change a file of ours.
+formatted() {
+	local files
+	files=$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l)
+	[ -z "$files" ] || { printf 'not formatted:\n%s\n' "$files"; return 1; }
+}
+
+# vetted runs go vet with and without the failpoint tag, here and in the tools.
+vetted() {
+	go vet ./... && go vet -tags failpoint ./... && go -C tools vet ./...
+}
+
+# analysed runs staticcheck over the same code.
+analysed() {
+	bin/tools/staticcheck ./... &&
+		bin/tools/staticcheck -tags failpoint ./... &&
+		(cd tools && ../bin/tools/staticcheck ./...)
+}
+
+# sums prints a digest of every file that git knows or would add.
+sums() {
+	git ls-files -co --exclude-standard | sort | while read -r file; do
+		[ ! -f "$file" ] || sha256sum "$file"
+	done
+}
+
+# generated fails if running every generator changes, adds or removes a file.
+generated() {
+	local before after
+	before=$(sums)
+	make --no-print-directory generate >/dev/null
+	after=$(sums)
+	if ! diff <(echo "$before") <(echo "$after"); then
+		echo "run 'make generate' and commit what it writes"
+		return 1
+	fi
+}
+
+step "gofmt" formatted
+step "go vet" vetted
+step "staticcheck" analysed
+step "generated code" generated
+
+[ "$failed" = 0 ] || exit 1
+echo "lint: ok"
