@@ -19,8 +19,8 @@ const (
 // StatusError returns an error for a caller of the service: a status with the
 // given code, a sentence for a person, and an ErrorInfo that carries the
 // reason. The detail names the thing concerned, such as a path or a run's id;
-// it must hold nothing secret and may be empty. The code
-// is an error's, never codes.OK.
+// it must hold nothing secret and may be empty. The code must not be codes.OK,
+// which is no error.
 func StatusError(code codes.Code, reason states.Reason, detail string) error {
 	info := &errdetails.ErrorInfo{
 		Reason: string(reason),
@@ -33,14 +33,12 @@ func StatusError(code codes.Code, reason states.Reason, detail string) error {
 		info.Metadata = map[string]string{detailKey: detail}
 	}
 
-	plain := status.New(code, message)
-	detailed, err := plain.WithDetails(info)
-	if err != nil {
-		// Only codes.OK cannot carry details, and is no error.
-		return plain.Err()
+	sent := status.New(code, message)
+	if detailed, err := sent.WithDetails(info); err == nil {
+		sent = detailed
 	}
 
-	return detailed.Err()
+	return sent.Err()
 }
 
 // ReasonOf returns the reason that an error of the service carries, and
