@@ -31,6 +31,10 @@ type Facts struct {
 	// used to decide whether an effect is there: that is probed.
 	Effects Effects `json:"effects"`
 
+	// LookAhead is the Deps.LookAhead with which the finished scan was
+	// made: a changed setting does not put its coverage in doubt.
+	LookAhead uint32 `json:"look_ahead,omitempty"`
+
 	// Coverage is the evidence of the finished scan.
 	Coverage *chainscan.Coverage `json:"coverage,omitempty"`
 
@@ -90,6 +94,10 @@ type Generation struct {
 	ChangeFamily        int32  `json:"change_family"`
 	FirstHeight         int32  `json:"first_height"`
 	FamiliesFirstHeight int32  `json:"families_first_height"`
+
+	// IndexUnknown says that the backup does not tell KeyIndex, and that
+	// VerifyNetwork has not found it yet.
+	IndexUnknown bool `json:"index_unknown,omitempty"`
 
 	// Address is the static address in the encoding of its network.
 	Address string `json:"address"`

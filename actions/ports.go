@@ -13,7 +13,6 @@ import (
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/generation"
-	"github.com/looprecovery/looprecovery/states"
 )
 
 // Backups finds and opens backup files. Its methods need lnd's shared key;
@@ -144,6 +143,11 @@ type ScanRequest struct {
 
 	// Families are the scripts to look for.
 	Families []chainscan.Family
+
+	// LookAhead is the number of scripts beyond the last used one that are
+	// tested in each family that grows. It is twice Deps.LookAhead: see
+	// scanLookAhead.
+	LookAhead uint32
 }
 
 // Deps are the ports and settings of all actions.
@@ -160,7 +164,9 @@ type Deps struct {
 	// Network is the network as loopd spells it.
 	Network string
 
-	// LookAhead is the number of scripts beyond the last used one.
+	// LookAhead is the number of keys beyond the last used one of a family
+	// that may have been handed out without being used;
+	// chainscan.DefaultLookAhead if zero.
 	LookAhead uint32
 
 	// KeyMargin is how many keys of the legacy family, beyond the highest
@@ -171,8 +177,3 @@ type Deps struct {
 
 // DefaultKeyMargin is the default of Deps.KeyMargin, in keys.
 const DefaultKeyMargin = 1_000
-
-// Set returns the action of every working state, for one run.
-func Set(deps Deps, runID string) map[states.State]Action {
-	panic("replaced by the implementation")
-}

@@ -1,0 +1,210 @@
+package actions
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/looprecovery/looprecovery/backup"
+	"github.com/looprecovery/looprecovery/generation"
+	"github.com/looprecovery/looprecovery/states"
+)
+
+// inPlace is what a candidate must fit to: half of a generation may be on this
+// machine already.
+type inPlace struct {
+	// token is the id of the paid token, or empty.
+	token string
+
+	// rows are the output scripts of the address rows.
+	rows [][]byte
+}
+
+// inPlace probes token file and address rows.
+func (r *run) inPlace(ctx context.Context) (inPlace, error) {
+	var here inPlace
+
+	probe, err := r.Tokens.Probe()
+	if err != nil {
+		return here, err
+	}
+	if probe.Status == generation.TokenPaid {
+		here.token = hex.EncodeToString(probe.Token.ID[:])
+	}
+
+	rows, err := r.Rows.All(ctx)
+	if err != nil {
+		return here, err
+	}
+	for _, row := range rows {
+		here.rows = append(here.rows, row.PkScript)
+	}
+
+	return here, nil
+}
+
+// fits returns an empty reason if a backup belongs to what is in place, and
+// otherwise what stands in its way. A token decides alone; without one an
+// address row does.
+func (p *inPlace) fits(content *backup.Content) (states.Reason, error) {
+	if p.token != "" {
+		if hex.EncodeToString(content.TokenID[:]) == p.token {
+			return "", nil
+		}
+
+		return states.TokenConflict, nil
+	}
+
+	if len(p.rows) == 0 {
+		return "", nil
+	}
+
+	pkScript, err := content.Address.PkScript(content.Address.ClientKey)
+	if err != nil {
+		return "", err
+	}
+	for _, row := range p.rows {
+		if bytes.Equal(row, pkScript) {
+			return "", nil
+		}
+	}
+
+	return states.AddressConflict, nil
+}
+
+// describe says why none of the valid backups is a candidate.
+func (p *inPlace) describe(valid int, request Request) string {
+	switch {
+	case valid == 0:
+		return ""
+
+	case request.TokenID != "":
+		return fmt.Sprintf("none of %d valid files is of token %s",
+			valid, request.TokenID)
+
+	case p.token != "":
+		return fmt.Sprintf("none of %d valid files is of the token "+
+			"in place, %s", valid, p.token)
+
+	default:
+		return fmt.Sprintf("none of %d valid files is of the static "+
+			"address in place", valid)
+	}
+}
+
+// usable returns the valid files of a network. All others, those of other seeds
+// and networks among them, are no candidates.
+func usable(entries []backup.Entry, network string) []backup.Entry {
+	var valid []backup.Entry
+	for _, entry := range entries {
+		if entry.Verdict == backup.OK &&
+			entry.Content.Network == network {
+
+			valid = append(valid, entry)
+		}
+	}
+
+	return valid
+}
+
+// choose returns the newest of the valid files that the request allows and that
+// fits to what is in place, or nil. Of several copies it returns the first, in
+// the order of the places. A token that the user asked for by its id is not
+// passed over in silence: what stands in its way blocks the run.
+func choose(valid []backup.Entry, request Request, here inPlace) (*backup.Entry,
+	error) {
+
+	var chosen *backup.Entry
+	for i := range valid {
+		content := valid[i].Content
+		id := hex.EncodeToString(content.TokenID[:])
+		if request.TokenID != "" && request.TokenID != id {
+			continue
+		}
+
+		obstacle, err := here.fits(content)
+		switch {
+		case err != nil:
+			return nil, err
+
+		case obstacle != "" && request.TokenID != "":
+			return nil, &BlockError{
+				Reason: obstacle,
+				Detail: "restoring token " + id,
+			}
+
+		case obstacle != "":
+			continue
+		}
+
+		if chosen == nil || preferred(content, chosen.Content) > 0 {
+			chosen = &valid[i]
+		}
+	}
+
+	return chosen, nil
+}
+
+// preferred compares two candidates: the newer token, the higher id among
+// tokens of one time.
+func preferred(a, b *backup.Content) int {
+	return cmp.Or(
+		a.TokenCreated.Compare(b.TokenCreated),
+		bytes.Compare(a.TokenID[:], b.TokenID[:]),
+	)
+}
+
+// checkConflict blocks if another valid file claims the token of the chosen one
+// with different contents.
+func checkConflict(valid []backup.Entry, chosen backup.Entry) error {
+	for _, entry := range valid {
+		if entry.Content.TokenID != chosen.Content.TokenID ||
+			sameContent(entry.Content, chosen.Content) {
+
+			continue
+		}
+
+		return &BlockError{
+			Reason: states.BackupConflict,
+			Detail: chosen.Path + " and " + entry.Path,
+		}
+	}
+
+	return nil
+}
+
+// sameContent reports whether two files hold the same generation. The files
+// themselves differ even then, in their nonce. FamiliesFirstHeight is left out:
+// it says when a file was written rather than what it is of.
+func sameContent(a, b *backup.Content) bool {
+	x, y := a.Address, b.Address
+
+	return a.Network == b.Network && a.TokenID == b.TokenID &&
+		a.TokenCreated.Equal(b.TokenCreated) &&
+		bytes.Equal(a.Token, b.Token) &&
+		x.ProtocolVersion == y.ProtocolVersion &&
+		x.ServerKey.IsEqual(y.ServerKey) &&
+		x.ClientKey.IsEqual(y.ClientKey) &&
+		x.ClientLocator == y.ClientLocator &&
+		x.Expiry == y.Expiry &&
+		x.ReceiveFamily == y.ReceiveFamily &&
+		x.ChangeFamily == y.ChangeFamily &&
+		x.FirstHeight == y.FirstHeight
+}
+
+// otherTokens returns the ids of the tokens of the valid files but the chosen
+// one's, sorted, each once.
+func otherTokens(valid []backup.Entry, chosen [32]byte) []string {
+	var others []string
+	for _, entry := range valid {
+		if id := entry.Content.TokenID; id != chosen {
+			others = append(others, hex.EncodeToString(id[:]))
+		}
+	}
+	slices.Sort(others)
+
+	return slices.Compact(others)
+}

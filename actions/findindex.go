@@ -1,0 +1,55 @@
+package actions
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/looprecovery/looprecovery/states"
+	"github.com/looprecovery/looprecovery/staticaddr"
+)
+
+// maxIndexSearched is the highest index at which a client key is looked for
+// whose backup does not tell its index.
+const maxIndexSearched = 10_000
+
+// findIndex completes a generation from a backup of the older format, which
+// holds the client key but not its index: the key is looked for among the keys
+// of its family, derived locally.
+func (r *run) findIndex(ctx context.Context, generation *Generation) error {
+	if !generation.IndexUnknown {
+		return nil
+	}
+
+	client, err := decodeKey(generation.ClientKey)
+	if err != nil {
+		return err
+	}
+
+	account, _, err := r.account(ctx, generation.KeyFamily)
+	if err != nil {
+		return err
+	}
+
+	for index := range uint32(maxIndexSearched + 1) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+
+		key, err := staticaddr.ChildKey(account, index)
+		if err != nil {
+			return err
+		}
+		if key.IsEqual(client) {
+			generation.KeyIndex = index
+			generation.IndexUnknown = false
+
+			return nil
+		}
+	}
+
+	return &BlockError{
+		Reason: states.KeyNotDerivable,
+		Detail: fmt.Sprintf("key family %d, searched up to index %d",
+			generation.KeyFamily, maxIndexSearched),
+	}
+}

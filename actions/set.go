@@ -1,0 +1,86 @@
+package actions
+
+import (
+	"context"
+	"encoding/hex"
+
+	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/states"
+)
+
+// run holds what the actions of one run share. It keeps nothing else.
+type run struct {
+	Deps
+
+	// id is the id of the run.
+	id string
+}
+
+// step does the work of one state. It changes the facts as it goes, so that
+// what did happen is reported even if it ends with an error.
+type step func(ctx context.Context, facts *Facts) (states.Event, error)
+
+// Set returns the action of every working state, for one run.
+func Set(deps Deps, runID string) map[states.State]Action {
+	if deps.LookAhead == 0 {
+		deps.LookAhead = chainscan.DefaultLookAhead
+	}
+	r := &run{
+		Deps: deps,
+		id:   runID,
+	}
+
+	return map[states.State]Action{
+		states.LocateBackup:    r.action(r.locateBackup),
+		states.Decrypt:         r.action(r.decrypt),
+		states.VerifyNetwork:   r.action(r.verifyNetwork),
+		states.ImportToken:     r.action(r.importToken),
+		states.RecreateAddress: r.action(r.recreateAddress),
+		states.ScanDeposits:    r.action(r.scanDeposits),
+		states.Reconciled:      r.action(r.reconciled),
+	}
+}
+
+// action turns a step into an action. Every state talks to lnd, so that every
+// action begins by making sure that it is the lnd of this run.
+func (r *run) action(work step) Action {
+	return func(ctx context.Context, facts Facts) (Outcome, error) {
+		err := r.checkNode(ctx, &facts)
+		if err != nil {
+			return Outcome{Facts: facts}, err
+		}
+
+		event, err := work(ctx, &facts)
+		if err != nil {
+			return Outcome{Facts: facts}, err
+		}
+
+		return Outcome{Event: event, Facts: facts}, nil
+	}
+}
+
+// checkNode records the identity of lnd at the first contact of a run, and
+// blocks the run if a later one finds another lnd. An lnd that was rebuilt from
+// the same seed has the same identity.
+func (r *run) checkNode(ctx context.Context, facts *Facts) error {
+	identity, err := r.Node.Identity(ctx)
+	if err != nil {
+		return err
+	}
+
+	node := hex.EncodeToString(identity[:])
+	switch facts.Node {
+	case "":
+		facts.Node = node
+
+	case node:
+
+	default:
+		return &BlockError{
+			Reason: states.WrongLnd,
+			Detail: "began with " + facts.Node + ", found " + node,
+		}
+	}
+
+	return nil
+}
