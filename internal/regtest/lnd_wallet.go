@@ -1,0 +1,175 @@
+package regtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/btcsuite/btcd/btcutil"
+	"github.com/lightningnetwork/lnd/lnrpc"
+)
+
+const (
+	// channelCapacity is the size of the channel that OpenChannel opens.
+	channelCapacity btcutil.Amount = 1_000_000
+
+	// channelPush is the part of it that the other side is given.
+	channelPush btcutil.Amount = 100_000
+
+	// channelFeeRate is the fee rate of the funding, in sat per vbyte.
+	channelFeeRate = 5
+)
+
+// WaitSynced waits until the node follows the tip of its btcd's best chain.
+func (l *Lnd) WaitSynced(ctx context.Context) error {
+	return Eventually(ctx, l.config.Name+" to follow the chain",
+		DefaultTimeout, func(ctx context.Context) error {
+			if err := l.process.alive(); err != nil {
+				return err
+			}
+			height, err := l.btcd.Height()
+			if err != nil {
+				return err
+			}
+			rpc, err := l.RPC()
+			if err != nil {
+				return err
+			}
+			info, err := rpc.GetInfo(ctx, &lnrpc.GetInfoRequest{})
+			if err != nil {
+				return err
+			}
+			if !info.SyncedToChain ||
+				int32(info.BlockHeight) != height {
+
+				return fmt.Errorf("it is at %d of %d, synced=%v",
+					info.BlockHeight, height,
+					info.SyncedToChain)
+			}
+
+			return nil
+		})
+}
+
+// NewAddress returns a fresh address of the node's wallet.
+func (l *Lnd) NewAddress(ctx context.Context) (string, error) {
+	rpc, err := l.RPC()
+	if err != nil {
+		return "", err
+	}
+	resp, err := rpc.NewAddress(ctx, &lnrpc.NewAddressRequest{
+		Type: lnrpc.AddressType_WITNESS_PUBKEY_HASH,
+	})
+	if err != nil {
+		return "", err
+	}
+
+	return resp.Address, nil
+}
+
+// Balance returns the confirmed balance of the node's wallet. Deposits at a
+// static address are no part of it.
+func (l *Lnd) Balance(ctx context.Context) (btcutil.Amount, error) {
+	rpc, err := l.RPC()
+	if err != nil {
+		return 0, err
+	}
+	resp, err := rpc.WalletBalance(ctx, &lnrpc.WalletBalanceRequest{})
+	if err != nil {
+		return 0, err
+	}
+
+	return btcutil.Amount(resp.ConfirmedBalance), nil
+}
+
+// WaitBalance waits until the wallet's confirmed balance is at least min.
+func (l *Lnd) WaitBalance(ctx context.Context, min btcutil.Amount) error {
+	what := fmt.Sprintf("%s to have %v", l.config.Name, min)
+
+	return Eventually(ctx, what, DefaultTimeout,
+		func(ctx context.Context) error {
+			balance, err := l.Balance(ctx)
+			if err != nil {
+				return err
+			}
+			if balance < min {
+				return fmt.Errorf("it has %v", balance)
+			}
+
+			return nil
+		})
+}
+
+// connectPeer makes the node a peer of the other.
+func (l *Lnd) connectPeer(ctx context.Context, other *Lnd) (string, error) {
+	rpc, err := l.RPC()
+	if err != nil {
+		return "", err
+	}
+	otherRPC, err := other.RPC()
+	if err != nil {
+		return "", err
+	}
+	info, err := otherRPC.GetInfo(ctx, &lnrpc.GetInfoRequest{})
+	if err != nil {
+		return "", err
+	}
+	_, err = rpc.ConnectPeer(ctx, &lnrpc.ConnectPeerRequest{
+		Addr: &lnrpc.LightningAddress{
+			Pubkey: info.IdentityPubkey, Host: other.peer,
+		},
+	})
+
+	return info.IdentityPubkey, err
+}
+
+// openChannel asks for a channel to the other node once and returns when its
+// funding is in the mempool.
+func (l *Lnd) openChannel(ctx context.Context, other *Lnd) error {
+	key, err := l.connectPeer(ctx, other)
+	if err != nil {
+		return err
+	}
+	rpc, err := l.RPC()
+	if err != nil {
+		return err
+	}
+
+	return Eventually(ctx, "a channel", DefaultTimeout,
+		func(ctx context.Context) error {
+			_, err := rpc.OpenChannelSync(
+				ctx, &lnrpc.OpenChannelRequest{
+					NodePubkeyString:   key,
+					LocalFundingAmount: int64(channelCapacity),
+					PushSat:            int64(channelPush),
+					SatPerVbyte:        channelFeeRate,
+				},
+			)
+
+			return err
+		})
+}
+
+// waitChannel waits until the node has an active channel.
+func (l *Lnd) waitChannel(ctx context.Context) error {
+	return Eventually(ctx, "an active channel of "+l.config.Name,
+		DefaultTimeout, func(ctx context.Context) error {
+			rpc, err := l.RPC()
+			if err != nil {
+				return err
+			}
+			resp, err := rpc.ListChannels(
+				ctx, &lnrpc.ListChannelsRequest{
+					ActiveOnly: true,
+				},
+			)
+			if err != nil {
+				return err
+			}
+			if len(resp.Channels) == 0 {
+				return errors.New("it has none")
+			}
+
+			return nil
+		})
+}
