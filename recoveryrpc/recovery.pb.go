@@ -462,7 +462,8 @@ type RecoveryUpdate struct {
 
 	// An event, if this message reports one.
 	Event *Event `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
-	// The run after the event, or as it is now.
+	// The run as it is when the message is sent, in every message. Its last_seq
+	// tells a late subscriber how many events are still to come.
 	Run *Run `protobuf:"bytes,2,opt,name=run,proto3" json:"run,omitempty"`
 }
 
