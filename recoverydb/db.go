@@ -1,0 +1,168 @@
+package recoverydb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	_ "modernc.org/sqlite" // Register the driver "sqlite".
+)
+
+const (
+	// driverName is the name that modernc.org/sqlite registers.
+	driverName = "sqlite"
+
+	// maxReaders is the number of connections that only read.
+	maxReaders = 4
+
+	// busyTimeout is how long a statement waits for a lock that another
+	// connection holds, in milliseconds.
+	busyTimeout = "5000"
+
+	// fileMode is the mode of the database file; SQLite gives its
+	// companions the same one.
+	fileMode = 0o600
+)
+
+// DB is an open recovery database. Its methods can be called from several
+// goroutines at once.
+type DB struct {
+	// writer has one connection: SQLite allows one writer at a time, and
+	// waiting for a connection ends with the context, while waiting for a
+	// file lock does not.
+	writer *sql.DB
+
+	// reader has connections that cannot write.
+	reader *sql.DB
+}
+
+// Open opens the database in the file at path, which is created if it is not
+// there, and brings its schema up to date. A database of a newer schema is left
+// as it is and refused with a *NewerSchemaError.
+func Open(path string) (*DB, error) {
+	if err := createFile(path); err != nil {
+		return nil, err
+	}
+
+	writer, err := connect(path, 1, url.Values{
+		"_txlock": {"immediate"},
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	if err := migrate(context.Background(), writer); err != nil {
+		return nil, errors.Join(err, writer.Close())
+	}
+
+	reader, err := connect(path, maxReaders, url.Values{
+		"_pragma": {"query_only(1)"},
+	})
+	if err != nil {
+		return nil, errors.Join(err, writer.Close())
+	}
+
+	return &DB{writer: writer, reader: reader}, nil
+}
+
+// Close closes the database. Transactions under way fail.
+func (db *DB) Close() error {
+	return errors.Join(db.reader.Close(), db.writer.Close())
+}
+
+// tx runs a function in one write transaction. If the function or the commit
+// fails nothing of it is stored. The transaction takes the write lock at its
+// begin, so that what it reads is still true when it writes.
+func (db *DB) tx(ctx context.Context, body func(*sql.Tx) error) error {
+	return inTx(ctx, db.writer, nil, body)
+}
+
+// view runs a function in one read transaction: all that it reads is of one
+// moment. It never waits for a writer.
+func (db *DB) view(ctx context.Context, body func(*sql.Tx) error) error {
+	return inTx(ctx, db.reader, &sql.TxOptions{ReadOnly: true}, body)
+}
+
+// inTx runs a function in a transaction of the given pool.
+func inTx(ctx context.Context, pool *sql.DB, options *sql.TxOptions,
+	body func(*sql.Tx) error) error {
+
+	tx, err := pool.BeginTx(ctx, options)
+	if err != nil {
+		return err
+	}
+	// After a commit this does nothing.
+	defer func() { _ = tx.Rollback() }()
+
+	if err := body(tx); err != nil {
+		return err
+	}
+
+	return tx.Commit()
+}
+
+// connect returns a pool of connections to the database file. The pragmas are
+// given with the name, so that every connection of the pool gets them.
+func connect(path string, connections int, options url.Values) (*sql.DB,
+	error) {
+
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+
+	for _, pragma := range []string{
+		"busy_timeout(" + busyTimeout + ")",
+		"foreign_keys(1)",
+		"journal_mode(WAL)",
+		"synchronous(FULL)",
+
+		// On macOS fsync alone does not reach the disk.
+		"fullfsync(1)",
+	} {
+		options.Add("_pragma", pragma)
+	}
+	name := url.URL{
+		Scheme:   "file",
+		Path:     filepath.ToSlash(absolute),
+		RawQuery: options.Encode(),
+	}
+
+	pool, err := sql.Open(driverName, name.String())
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections)
+
+	if err := pool.Ping(); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+
+	return pool, nil
+}
+
+// createFile makes sure that the database file is there, that its name is
+// durable and that nobody else can read it. SQLite would create the file with a
+// mode that depends on the umask, and does not sync the directory for it.
+func createFile(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, fileMode)
+	if err != nil {
+		return fmt.Errorf("recovery database: %w", err)
+	}
+	err = errors.Join(file.Chmod(fileMode), file.Sync(), file.Close())
+	if err != nil {
+		return fmt.Errorf("recovery database: %w", err)
+	}
+
+	directory, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("recovery database: %w", err)
+	}
+
+	return errors.Join(directory.Sync(), directory.Close())
+}

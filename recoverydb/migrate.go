@@ -1,0 +1,137 @@
+package recoverydb
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// migrationFiles are the steps of the schema, one file a step, named
+// NNNNNN_what.sql with the version that the step leads to. They only ever go
+// forward.
+//
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// migration is one step of the schema.
+type migration struct {
+	// version is the schema's version after the step.
+	version int
+
+	// name is the name of the file.
+	name string
+
+	// statements is the SQL text.
+	statements string
+}
+
+// NewerSchemaError says that a database was written by a newer version of this
+// software. Nothing was changed in it.
+type NewerSchemaError struct {
+	// Found is the version of the database's schema.
+	Found int
+
+	// Known is the newest version that this binary knows.
+	Known int
+}
+
+// Error implements error.
+func (e *NewerSchemaError) Error() string {
+	return fmt.Sprintf("the recovery database has schema %d, and this "+
+		"version knows schemas up to %d only; the database was left "+
+		"as it is: update loopd", e.Found, e.Known)
+}
+
+// migrate brings the schema up to date. Each step and the number that says it
+// was made are one transaction, so that a crash leaves either the old schema or
+// the new one. (SQLite keeps that number, user_version, in the file's header.)
+func migrate(ctx context.Context, writer *sql.DB) error {
+	steps, err := migrations(migrationFiles)
+	if err != nil {
+		return err
+	}
+
+	known := 0
+	if len(steps) > 0 {
+		known = steps[len(steps)-1].version
+	}
+
+	return inTx(ctx, writer, nil, func(tx *sql.Tx) error {
+		var found int
+		err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(
+			&found,
+		)
+		if err != nil {
+			return err
+		}
+		if found > known {
+			return &NewerSchemaError{Found: found, Known: known}
+		}
+
+		return apply(ctx, tx, steps, found)
+	})
+}
+
+// apply makes the steps that lead beyond the version found.
+func apply(ctx context.Context, tx *sql.Tx, steps []migration,
+	found int) error {
+
+	for _, step := range steps {
+		if step.version <= found {
+			continue
+		}
+
+		_, err := tx.ExecContext(ctx, step.statements)
+		if err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+
+		// A pragma takes no parameters.
+		_, err = tx.ExecContext(ctx, fmt.Sprintf(
+			"PRAGMA user_version = %d", step.version,
+		))
+		if err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+
+	return nil
+}
+
+// migrations reads the steps in their order.
+func migrations(files fs.FS) ([]migration, error) {
+	names, err := fs.Glob(files, "migrations/*.sql")
+	if err != nil {
+		return nil, err
+	}
+
+	steps := make([]migration, 0, len(names))
+	for _, name := range names {
+		base := strings.TrimPrefix(name, "migrations/")
+		digits, _, _ := strings.Cut(base, "_")
+		version, err := strconv.Atoi(digits)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", base, err)
+		}
+
+		text, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, migration{
+			version:    version,
+			name:       base,
+			statements: string(text),
+		})
+	}
+	slices.SortFunc(steps, func(a, b migration) int {
+		return a.version - b.version
+	})
+
+	return steps, nil
+}
