@@ -1,0 +1,67 @@
+package failpoint
+
+import (
+	"strings"
+
+	"github.com/looprecovery/looprecovery/states"
+)
+
+// The points within the work of a state.
+const (
+	// ImportTokenAfterLink: l402.token is there under its final name, and
+	// nothing says so.
+	ImportTokenAfterLink = "importtoken.after_link"
+
+	// RecreateAddressAfterAdvance: lnd's key counter was moved, the script
+	// is not imported.
+	RecreateAddressAfterAdvance = "recreateaddress.after_advance"
+
+	// RecreateAddressAfterImport: lnd watches the script, and nothing says
+	// that it was new.
+	RecreateAddressAfterImport = "recreateaddress.after_import"
+
+	// RecreateAddressAfterRow: the address row is there, and the gate is
+	// still closed.
+	RecreateAddressAfterRow = "recreateaddress.after_row"
+
+	// ScanDepositsAfterCommit: a chunk of the scan was committed.
+	ScanDepositsAfterCommit = "scandeposits.after_commit"
+
+	// ScanDepositsAfterPublish: the findings were published, the key
+	// counters were not moved.
+	ScanDepositsAfterPublish = "scandeposits.after_publish"
+
+	// ReconciledBeforeSummary: the result was checked, the summary is not
+	// saved.
+	ReconciledBeforeSummary = "reconciled.before_summary"
+)
+
+// Intent returns the name of the point in a state when its intent was saved and
+// nothing was done yet.
+func Intent(state states.State) string {
+	return strings.ToLower(string(state)) + ".intent"
+}
+
+// Outcome returns the name of the point in a state when its work was done, or
+// has failed, and nothing of that was saved.
+func Outcome(state states.State) string {
+	return strings.ToLower(string(state)) + ".outcome"
+}
+
+// All returns the names of all points.
+func All() []string {
+	names := []string{
+		ImportTokenAfterLink,
+		RecreateAddressAfterAdvance,
+		RecreateAddressAfterImport,
+		RecreateAddressAfterRow,
+		ScanDepositsAfterCommit,
+		ScanDepositsAfterPublish,
+		ReconciledBeforeSummary,
+	}
+	for _, state := range states.RestoreTable().Path {
+		names = append(names, Intent(state), Outcome(state))
+	}
+
+	return names
+}
