@@ -1,0 +1,110 @@
+package lndview
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/btcsuite/btcd/wire"
+	"github.com/looprecovery/looprecovery/chainscan"
+)
+
+var (
+	// ErrUnsettled is returned when the chain's tip moved during every
+	// attempt to compute one answer. The next call tries again.
+	ErrUnsettled = errors.New("the tip of the chain keeps moving; nothing " +
+		"was reported, try again")
+
+	// ErrPaged is returned by ListTransactions if the caller asks for a
+	// page of the list while outputs are added to it.
+	ErrPaged = errors.New("a list of transactions that is completed from " +
+		"the chain cannot be read in pages")
+
+	// ErrNoScripts is returned by Publish if the caller does not say which
+	// scripts the scan tested.
+	ErrNoScripts = errors.New("a scan was published without the scripts " +
+		"it tested")
+
+	// ErrBroken is wrapped by an error that says that a change would make
+	// the ledger contradict itself; it was not stored.
+	ErrBroken = errors.New("inconsistent change of the view's ledger")
+
+	// errMoved says that the best chain changed under a call, which begins
+	// again.
+	errMoved = errors.New("the best chain changed")
+)
+
+// BehindError says that the chain has not been followed to lnd's tip yet. What
+// was followed is kept.
+type BehindError struct {
+	// Followed is the last block that was walked.
+	Followed chainscan.BlockStamp
+
+	// Tip is lnd's tip.
+	Tip chainscan.BlockStamp
+}
+
+// Error implements error.
+func (e *BehindError) Error() string {
+	return fmt.Sprintf("still reading the blocks since the last start: at "+
+		"%d of %d; nothing was reported, the next call goes on from "+
+		"there", e.Followed.Height, e.Tip.Height)
+}
+
+// ChainError says that a block could not be read, so that the chain cannot be
+// followed.
+type ChainError struct {
+	// Height is the height of the block.
+	Height int32
+
+	// Err is the cause.
+	Err error
+}
+
+// Error implements error.
+func (e *ChainError) Error() string {
+	return fmt.Sprintf("block %d cannot be read from the node, so that "+
+		"nothing was reported: %v", e.Height, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *ChainError) Unwrap() error {
+	return e.Err
+}
+
+// TipError says that lnd's chain ends below the height at which a deposit
+// confirmed according to the embedded daemon's database.
+type TipError struct {
+	// OutPoint is the deposit.
+	OutPoint wire.OutPoint
+
+	// Height is its height.
+	Height int32
+
+	// Tip is the height of lnd's tip.
+	Tip int32
+}
+
+// Error implements error.
+func (e *TipError) Error() string {
+	return fmt.Sprintf("lnd is at block %d, below the height %d of deposit "+
+		"%v; nothing was reported until lnd has caught up", e.Tip,
+		e.Height, e.OutPoint)
+}
+
+// FundingError says that the transaction that made a deposit was not found near
+// the height that the embedded daemon's database names. The end of a scan
+// settles it.
+type FundingError struct {
+	// OutPoint is the deposit.
+	OutPoint wire.OutPoint
+
+	// Height is the height in the database, 0 for an unconfirmed deposit.
+	Height int32
+}
+
+// Error implements error.
+func (e *FundingError) Error() string {
+	return fmt.Sprintf("the transaction of deposit %v was not found near "+
+		"block %d; nothing was reported. `loop recover rescan` "+
+		"settles it", e.OutPoint, e.Height)
+}

@@ -1,0 +1,156 @@
+package lndview
+
+import (
+	"context"
+	"slices"
+
+	"github.com/btcsuite/btcd/wire"
+	"github.com/looprecovery/looprecovery/chainscan"
+)
+
+// PublicationLife is the number of blocks for which a transaction that lnd
+// accepted from us, but never listed, hides the outputs it spends.
+const PublicationLife = 6
+
+// published records that lnd accepted a transaction. It does not wait for the
+// turn: somebody who publishes has a deadline. A publication that cannot be
+// saved is kept in memory, and no answer is given before it is saved.
+func (v *View) published(ctx context.Context, tx *wire.MsgTx) {
+	if !v.concerns(tx) {
+		return
+	}
+
+	publication := Publication{
+		TxID:  tx.TxHash(),
+		RawTx: serialize(tx),
+	}
+	for _, in := range tx.TxIn {
+		publication.Inputs = append(
+			publication.Inputs, in.PreviousOutPoint,
+		)
+	}
+
+	v.inboxMu.Lock()
+	v.inbox = append(v.inbox, publication)
+	v.inboxMu.Unlock()
+
+	// The effect is there already, so it is saved even if the caller has
+	// gone.
+	err := v.cfg.Ledger.Commit(context.WithoutCancel(ctx), Change{
+		Publications: []Publication{publication},
+	})
+	if err != nil {
+		log.Errorf("Unable to save that transaction %v was published; "+
+			"it is tried again with the next answer: %v",
+			publication.TxID, err)
+	}
+}
+
+// concerns says whether a transaction can spend an output that the View stands
+// for. While rows of the database count, which it cannot know without waiting,
+// every transaction can.
+func (v *View) concerns(tx *wire.MsgTx) bool {
+	state := v.state.Load()
+	if len(uncovered(state)) > 0 {
+		return true
+	}
+	for _, in := range tx.TxIn {
+		if _, ok := state.Outputs[in.PreviousOutPoint]; ok {
+			return true
+		}
+	}
+
+	return false
+}
+
+// settlePublications takes new publications into account and forgets those that
+// hide nothing any more. The caller holds the turn, and lnd's transactions are
+// those at the tip.
+func (v *View) settlePublications(ctx context.Context, tip chainscan.BlockStamp,
+	wallet *walletTxs, candidates []standing) error {
+
+	if err := v.drain(ctx); err != nil {
+		return err
+	}
+
+	standsFor := make(map[wire.OutPoint]bool, len(candidates))
+	for _, candidate := range candidates {
+		standsFor[candidate.outPoint] = true
+	}
+
+	var (
+		change Change
+		state  = v.state.Load()
+	)
+	for _, publication := range state.Publications {
+		next, keep := publication.age(state, tip, wallet, standsFor)
+		switch {
+		case !keep:
+			change.Forget = append(change.Forget, publication.TxID)
+
+		case next.Height != publication.Height ||
+			next.Listed != publication.Listed:
+
+			change.Publications = append(change.Publications, next)
+		}
+	}
+	if len(change.Forget)+len(change.Publications) == 0 {
+		return nil
+	}
+
+	return v.commit(ctx, change)
+}
+
+// drain moves new publications into the state.
+func (v *View) drain(ctx context.Context) error {
+	v.inboxMu.Lock()
+	fresh := slices.Clone(v.inbox)
+	v.inboxMu.Unlock()
+
+	if len(fresh) == 0 {
+		return nil
+	}
+	if err := v.commit(ctx, Change{Publications: fresh}); err != nil {
+		return err
+	}
+
+	v.inboxMu.Lock()
+	v.inbox = slices.Delete(v.inbox, 0, len(fresh))
+	v.inboxMu.Unlock()
+
+	return nil
+}
+
+// age returns the publication as it is at a tip, and whether it can still hide
+// an output. See rule 3 of the package documentation.
+func (p Publication) age(state *Snapshot, tip chainscan.BlockStamp,
+	wallet *walletTxs, standsFor map[wire.OutPoint]bool) (Publication,
+	bool) {
+
+	if p.Height == 0 {
+		p.Height = tip.Height
+	}
+
+	listed := wallet.txIDs[p.TxID]
+	switch {
+	// It spends nothing that we stand for, because it confirmed or was of
+	// no concern from the beginning.
+	case !slices.ContainsFunc(p.Inputs, func(in wire.OutPoint) bool {
+		return standsFor[in]
+	}):
+		return p, false
+
+	case conflicted(state, p.TxID, p.Inputs):
+		return p, false
+
+	// Abandoned, or refused at a rebroadcast.
+	case p.Listed && !listed:
+		return p, false
+
+	case !listed && tip.Height-p.Height >= PublicationLife:
+		return p, false
+	}
+	p.Listed = listed
+
+	return p, true
+}

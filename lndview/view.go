@@ -1,0 +1,173 @@
+package lndview
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/btcsuite/btcd/chaincfg"
+	"github.com/btcsuite/btcd/wire"
+	"github.com/lightninglabs/lndclient"
+	"github.com/lightningnetwork/lnd/keychain"
+	"github.com/looprecovery/looprecovery/chainscan"
+)
+
+// Config is everything a View needs.
+type Config struct {
+	// Ledger keeps what the View knows.
+	Ledger Ledger
+
+	// Rows reads the embedded daemon's deposits.
+	Rows Rows
+
+	// Chain yields the blocks of lnd's own chain. It outlives the
+	// decorated services.
+	Chain chainscan.Source
+
+	// Params are the parameters of the network.
+	Params *chaincfg.Params
+}
+
+// View answers for lnd's wallet where that is blind. Its methods may be called
+// from several goroutines at once; answers are computed one at a time.
+type View struct {
+	cfg Config
+
+	// turn holds a token while nobody computes an answer or changes the
+	// state. A mutex would not let a waiting call be cancelled.
+	turn chan struct{}
+
+	// state is the content of the ledger. A snapshot in it never changes;
+	// it is replaced by the holder of the turn.
+	state atomic.Pointer[Snapshot]
+
+	// keys are the known client keys by compressed public key. The map
+	// never changes; it is replaced.
+	keys atomic.Pointer[map[[33]byte]keychain.KeyLocator]
+
+	// inner are the services that were decorated last.
+	inner atomic.Pointer[services]
+
+	// provisional is the number of provisional rows of the last answer.
+	provisional atomic.Int32
+
+	// located are funding transactions of provisional rows that were
+	// found. It belongs to the holder of the turn.
+	located map[wire.OutPoint]chainTx
+
+	// inboxMu guards inbox: publications that the state does not hold yet.
+	inboxMu sync.Mutex
+	inbox   []Publication
+}
+
+// services are the undecorated services of one connection.
+type services struct {
+	wallet   lndclient.WalletKitClient
+	client   lndclient.LightningClient
+	signer   lndclient.SignerClient
+	chainKit lndclient.ChainKitClient
+}
+
+// New returns a View with what its ledger holds.
+func New(ctx context.Context, cfg Config) (*View, error) {
+	switch {
+	case cfg.Ledger == nil || cfg.Rows == nil || cfg.Chain == nil ||
+		cfg.Params == nil:
+
+		return nil, errors.New("lndview: incomplete configuration")
+	}
+
+	snapshot, err := cfg.Ledger.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("unable to load what lnd's wallet "+
+			"cannot see: %w", err)
+	}
+
+	v := &View{
+		cfg:     cfg,
+		turn:    make(chan struct{}, 1),
+		located: make(map[wire.OutPoint]chainTx),
+	}
+	v.turn <- struct{}{}
+	v.state.Store(snapshot)
+	v.keys.Store(&map[[33]byte]keychain.KeyLocator{})
+
+	return v, nil
+}
+
+// SetKeys replaces the client keys for which the signer adds the key locator.
+func (v *View) SetKeys(keys []keychain.KeyDescriptor) {
+	locators := make(map[[33]byte]keychain.KeyLocator, len(keys))
+	for _, key := range keys {
+		if key.PubKey != nil {
+			locators[keyBytes(key.PubKey)] = key.KeyLocator
+		}
+	}
+	v.keys.Store(&locators)
+}
+
+// Decorate replaces the wallet, the client and the signer of a fresh connection
+// by decorated ones. It is called once for each connection, before the embedded
+// daemon is given it.
+func (v *View) Decorate(lnd *lndclient.GrpcLndServices) {
+	if _, done := lnd.WalletKit.(*walletKit); done {
+		return
+	}
+
+	inner := &services{
+		wallet:   lnd.WalletKit,
+		client:   lnd.Client,
+		signer:   lnd.Signer,
+		chainKit: lnd.ChainKit,
+	}
+	v.inner.Store(inner)
+
+	lnd.WalletKit = &walletKit{
+		WalletKitClient: inner.wallet,
+		view:            v,
+		inner:           inner,
+	}
+	lnd.Client = &client{
+		LightningClient: inner.client,
+		view:            v,
+		inner:           inner,
+	}
+	lnd.Signer = &signer{
+		SignerClient: inner.signer,
+		view:         v,
+	}
+}
+
+// take waits for the turn. The caller returns it with give.
+func (v *View) take(ctx context.Context) error {
+	select {
+	case <-v.turn:
+		return nil
+
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// give returns the turn.
+func (v *View) give() {
+	v.turn <- struct{}{}
+}
+
+// commit stores a change in the ledger and then in the state. The caller holds
+// the turn.
+func (v *View) commit(ctx context.Context, change Change) error {
+	next := v.state.Load().Clone()
+	if err := next.Apply(change); err != nil {
+		return err
+	}
+	if err := v.cfg.Ledger.Commit(ctx, change); err != nil {
+		return fmt.Errorf("unable to save what lnd's wallet cannot "+
+			"see; nothing was reported: %w", err)
+	}
+	v.state.Store(next)
+
+	return nil
+}
