@@ -127,6 +127,20 @@ func Lookup(kind Kind, version uint32) (Table, bool) {
 	return Table{}, false
 }
 
+// Current returns the newest table of a kind, and whether there is such a kind.
+func Current(kind Kind) (Table, bool) {
+	switch kind {
+	case Restore:
+		return RestoreTable(), true
+
+	case Rescan:
+		return RescanTable(), true
+
+	default:
+		return Table{}, false
+	}
+}
+
 // newTable builds a table from the path of an undisturbed run: every state of
 // the path leads to its successor, can block, be resumed and be cancelled, and
 // the last one can be sent back to ScanDeposits by a reorganisation.
