@@ -2,19 +2,25 @@ package chainscan
 
 import (
 	"context"
+	"errors"
+	"fmt"
 )
 
 // DefaultLookAhead is the number of scripts beyond the last used one that are
 // tested in each family.
 const DefaultLookAhead = 20
 
-// Family derives the output scripts of one key family. It is pure and is
-// called by the scanner only.
+// MaxLookAhead bounds the look-ahead.
+const MaxLookAhead = 100_000
+
+// Family derives the output scripts of one key family. It is pure. The scanner
+// calls Script from several goroutines at once, ahead of its need.
 type Family interface {
 	// ID is lnd's key family.
 	ID() int32
 
-	// Script returns the output script of the key with the given index.
+	// Script returns the output script of the key with the given index. It
+	// is a taproot script: OP_1 and a push of the 32-byte output key.
 	Script(index uint32) ([]byte, error)
 
 	// Fixed returns the one index that this family consists of, and
@@ -41,8 +47,9 @@ type Config struct {
 	// Checkpoint keeps the progress.
 	Checkpoint Checkpoint
 
-	// Progress, if set, is called after each chunk that was committed, by
-	// the scanner's goroutine; it must not block.
+	// Progress, if set, is called after each chunk that was committed, and
+	// now and then while the source gives errors, by the scanner's
+	// goroutine; it must not block.
 	Progress func(Progress)
 }
 
@@ -62,6 +69,10 @@ type Progress struct {
 
 	// Reorg, if not nil, says to which block a reorg led the scan back.
 	Reorg *BlockStamp
+
+	// Err, if not nil, is the passing error of the source that the scan
+	// waits for to end. Nothing is lost by it.
+	Err error
 }
 
 // Coverage is the evidence of a finished scan: with it "0 deposits found" is a
@@ -109,17 +120,64 @@ type Result struct {
 	// index.
 	Outputs []Output
 
+	// Beyond are outputs of indices beyond the look-ahead that the scan
+	// came across because it derives ahead of its need, sorted likewise.
+	// They are no part of the result, since another scan of the same chain
+	// could derive less far: a larger look-ahead makes them so.
+	Beyond []Output
+
 	// Coverage is the evidence.
 	Coverage Coverage
 }
 
+// ErrConfig is wrapped by errors about a Config that no scan can be run with.
+var ErrConfig = errors.New("invalid scan")
+
+// validate checks the configuration and fills in its defaults.
+func (c *Config) validate() error {
+	if c.LookAhead == 0 {
+		c.LookAhead = DefaultLookAhead
+	}
+
+	switch {
+	case c.Source == nil || c.Checkpoint == nil || len(c.Families) == 0:
+		return fmt.Errorf("%w: source, checkpoint or families missing",
+			ErrConfig)
+
+	case c.Birthday < 0:
+		return fmt.Errorf("%w: birthday %d", ErrConfig, c.Birthday)
+
+	case c.LookAhead > MaxLookAhead:
+		return fmt.Errorf("%w: look-ahead of %d, at most %d", ErrConfig,
+			c.LookAhead, MaxLookAhead)
+	}
+
+	seen := make(map[int32]bool)
+	for _, family := range c.Families {
+		if seen[family.ID()] {
+			return fmt.Errorf("%w: family %d twice", ErrConfig,
+				family.ID())
+		}
+		seen[family.ID()] = true
+
+		index, fixed := family.Fixed()
+		if fixed && index >= maxScripts {
+			return fmt.Errorf("%w: family %d, index %d", ErrConfig,
+				family.ID(), index)
+		}
+	}
+
+	return nil
+}
+
 // Run walks the chain until every script that became known was tested against
 // every block from the birthday to the tip, and returns all that was found. It
-// resumes from the checkpoint.
+// resumes from the checkpoint. While the tip is below the birthday it waits:
+// the node is catching up.
 //
 // Errors: *UnavailableError if the node lacks a block; the context's error;
-// any error of the checkpoint. Passing errors of the source are retried until
-// the context ends.
+// any error of the checkpoint; ErrFamily and ErrConfig. Passing errors of the
+// source are retried until the context ends.
 func Run(ctx context.Context, cfg Config) (*Result, error) {
-	panic("replaced by the implementation")
+	return run(ctx, cfg, defaultTuning())
 }

@@ -1,0 +1,285 @@
+package chainscan
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+)
+
+// errStalled says that no block arrived within the time given.
+var errStalled = errors.New("no block arrived")
+
+// block is a block that was fetched and checked against its hash.
+type block struct {
+	BlockStamp
+	raw []byte
+}
+
+// fetcher fetches the blocks of a range of heights, several at the same time,
+// and hands them out in order. Which block is at a height is asked for each one
+// alone: the receiver checks that each follows the one before.
+type fetcher struct {
+	source Source
+	pace   *pace
+	tuning *tuning
+	faults *faults
+
+	// order yields, in the order of heights, where each block will arrive.
+	order chan *request
+
+	// current is the request that the receiver waits for.
+	current *request
+
+	cancel context.CancelFunc
+	group  sync.WaitGroup
+}
+
+// request is a block on its way.
+type request struct {
+	height   int32
+	reserved int
+	done     chan struct{}
+	block    block
+	err      error
+}
+
+// newFetcher begins to fetch the blocks of the heights from first to last.
+func newFetcher(ctx context.Context, source Source, pace *pace, tuning *tuning,
+	faults *faults, first, last int32) *fetcher {
+
+	ctx, cancel := context.WithCancel(ctx)
+	f := &fetcher{
+		source: source,
+		pace:   pace,
+		tuning: tuning,
+		faults: faults,
+		order:  make(chan *request, 2*paceMax),
+		cancel: cancel,
+	}
+	f.group.Go(func() {
+		defer close(f.order)
+
+		f.dispatch(ctx, first, last)
+	})
+
+	return f
+}
+
+// dispatch starts the requests, in order, as the pace allows.
+func (f *fetcher) dispatch(ctx context.Context, first, last int32) {
+	verifiers := sync.Pool{New: func() any { return newVerifier() }}
+
+	for height := first; height <= last; height++ {
+		reserved, err := f.pace.acquire(ctx)
+		if err != nil {
+			return
+		}
+
+		r := &request{
+			height:   height,
+			reserved: reserved,
+			done:     make(chan struct{}),
+		}
+		f.group.Go(func() {
+			defer close(r.done)
+
+			v := verifiers.Get().(*verifier)
+			defer verifiers.Put(v)
+
+			r.block, r.err = f.fetch(ctx, height, v)
+			f.pace.fetched(reserved, len(r.block.raw))
+		})
+
+		select {
+		case f.order <- r:
+		case <-ctx.Done():
+			<-r.done
+			f.pace.release(len(r.block.raw))
+
+			return
+		}
+	}
+}
+
+// fetch gets one block, with retries until the context ends or the source says
+// that it does not have the block.
+func (f *fetcher) fetch(ctx context.Context, height int32,
+	verifier *verifier) (block, error) {
+
+	backoff := newBackoff(f.tuning)
+	for {
+		blk, err := f.attempt(ctx, height, verifier)
+		switch {
+		case ctx.Err() != nil:
+			return block{}, ctx.Err()
+
+		case err == nil:
+			return blk, nil
+
+		case errors.Is(err, ErrUnavailable):
+			return block{}, &UnavailableError{
+				Block: blk.BlockStamp,
+				Err:   err,
+			}
+		}
+
+		f.faults.set(err)
+		f.pace.failed()
+		if err := backoff.wait(ctx); err != nil {
+			return block{}, err
+		}
+	}
+}
+
+// attempt asks the source once. With an error the block's stamp names what was
+// asked for.
+func (f *fetcher) attempt(ctx context.Context, height int32,
+	verifier *verifier) (block, error) {
+
+	stamp := BlockStamp{Height: height}
+	hash, err := f.source.BlockHash(ctx, height)
+	if err != nil {
+		return block{BlockStamp: stamp}, err
+	}
+	stamp.Hash = hash
+
+	raw, err := fetchVerified(ctx, f.source, hash, verifier)
+
+	return block{BlockStamp: stamp, raw: raw}, err
+}
+
+// fetchVerified gets the block with a hash and checks it.
+func fetchVerified(ctx context.Context, source Source, hash chainhash.Hash,
+	verifier *verifier) ([]byte, error) {
+
+	raw, err := source.Block(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	if err := verifier.verify(raw, hash); err != nil {
+		return nil, err
+	}
+
+	return raw, nil
+}
+
+// next waits for the next block. It returns errStalled if there is none within
+// the given time, and can then be called again. After the last block it must
+// not be called. The block counts as held until release is called with it.
+func (f *fetcher) next(ctx context.Context, patience time.Duration) (block,
+	error) {
+
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+
+	if f.current == nil {
+		select {
+		case f.current = <-f.order:
+		case <-timer.C:
+			return block{}, errStalled
+		case <-ctx.Done():
+			return block{}, ctx.Err()
+		}
+	}
+
+	// The order is closed early only when the context ended.
+	if f.current == nil {
+		return block{}, context.Canceled
+	}
+
+	select {
+	case <-f.current.done:
+	case <-timer.C:
+		return block{}, errStalled
+	case <-ctx.Done():
+		return block{}, ctx.Err()
+	}
+
+	r := f.current
+	f.current = nil
+	if r.err != nil {
+		f.pace.release(0)
+	}
+
+	return r.block, r.err
+}
+
+// release says that a block from next was walked.
+func (f *fetcher) release(blk block) {
+	f.pace.release(len(blk.raw))
+}
+
+// stop ends all requests. It waits for them in the background: a source that
+// ignores its context must not hold up a cancel.
+func (f *fetcher) stop() {
+	f.cancel()
+
+	current := f.current
+	f.current = nil
+	go func() {
+		if current != nil {
+			<-current.done
+			f.pace.release(len(current.block.raw))
+		}
+		for r := range f.order {
+			<-r.done
+			f.pace.release(len(r.block.raw))
+		}
+		f.group.Wait()
+	}()
+}
+
+// backoff is the growing pause between two attempts.
+type backoff struct {
+	next, limit time.Duration
+}
+
+// newBackoff returns the pauses of a tuning.
+func newBackoff(tuning *tuning) *backoff {
+	return &backoff{
+		next:  tuning.backoffMin,
+		limit: tuning.backoffMax,
+	}
+}
+
+// wait pauses, between half and all of the current pause, which then doubles.
+func (b *backoff) wait(ctx context.Context) error {
+	pause := b.next/2 + rand.N(b.next/2+1)
+	b.next = min(2*b.next, b.limit)
+
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// faults remembers the last passing error of the source until a block arrives.
+type faults struct {
+	mu   sync.Mutex
+	last error
+}
+
+// set remembers an error.
+func (f *faults) set(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	f.last = err
+}
+
+// get returns the last error, or nil.
+func (f *faults) get() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	return f.last
+}

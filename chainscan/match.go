@@ -1,0 +1,470 @@
+package chainscan
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/btcsuite/btcd/btcutil"
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/wire"
+)
+
+// familyState is how far one family is known.
+type familyState struct {
+	family  Family
+	deriver *deriver
+
+	// fixed says that the family is the one script with this index.
+	fixed bool
+	index uint32
+
+	// used counts the outputs found of each index, those beyond the
+	// frontier too.
+	used map[uint32]int
+
+	// frontier is the number of scripts from index 0 on that must be
+	// tested, tested the number that are tested from here on, and complete
+	// the number that were tested against every block walked.
+	frontier, tested, complete uint32
+}
+
+// close computes the frontier: all indices up to the look-ahead beyond the
+// highest used one, where only an index below the frontier counts as used.
+func (f *familyState) close(lookAhead uint32) {
+	if f.fixed {
+		f.frontier = f.index + 1
+
+		return
+	}
+
+	f.frontier = lookAhead
+	for _, index := range slices.Sorted(maps.Keys(f.used)) {
+		if index >= f.frontier {
+			return
+		}
+		f.frontier = addCapped(index+1, lookAhead)
+	}
+}
+
+// usedCount returns the highest used index below the frontier plus one, or 0.
+func (f *familyState) usedCount() uint32 {
+	var count uint32
+	for index := range f.used {
+		if index < f.frontier {
+			count = max(count, index+1)
+		}
+	}
+
+	return count
+}
+
+// addCapped adds two numbers of scripts.
+func addCapped(a, b uint32) uint32 {
+	return uint32(min(uint64(a)+uint64(b), maxScripts))
+}
+
+// change says what happened to an output since the last commit.
+type change uint8
+
+const (
+	// changeFound says that the output was found.
+	changeFound change = iota + 1
+
+	// changeSpent says that its spend was found, and it before.
+	changeSpent
+)
+
+// matcher holds the scripts that are known, the outputs that pay them and their
+// spends. It belongs to one goroutine.
+type matcher struct {
+	lookAhead uint32
+	families  []*familyState
+	group     sync.WaitGroup
+
+	walker walker
+	hasher *txHasher
+	keys   *keySet
+	spends *outPointSet
+
+	// outputs are all outputs found; changes are those since the last
+	// commit.
+	outputs map[wire.OutPoint]*Output
+	changes map[wire.OutPoint]change
+
+	// stamp and time are those of the block that is walked; fresh are the
+	// outputs it brought.
+	stamp BlockStamp
+	time  int64
+	fresh []wire.OutPoint
+}
+
+// newMatcher returns a matcher that knows no script yet.
+func newMatcher(families []Family, lookAhead uint32) *matcher {
+	m := &matcher{
+		lookAhead: lookAhead,
+		hasher:    newTxHasher(),
+		keys:      newKeySet(),
+		spends:    newOutPointSet(),
+		outputs:   make(map[wire.OutPoint]*Output),
+		changes:   make(map[wire.OutPoint]change),
+	}
+	m.walker.keys, m.walker.spends = m.keys, m.spends
+
+	slots := newDeriverSlots()
+	for _, family := range families {
+		state := &familyState{
+			family:  family,
+			deriver: newDeriver(family, slots),
+			used:    make(map[uint32]int),
+		}
+		state.index, state.fixed = family.Fixed()
+		state.close(lookAhead)
+		m.families = append(m.families, state)
+	}
+
+	return m
+}
+
+// restore adds the outputs of a checkpoint. Those of families that the scan
+// does not know are left out.
+func (m *matcher) restore(outputs []Output) {
+	known := make(map[int32]*familyState)
+	for _, state := range m.families {
+		known[state.family.ID()] = state
+	}
+
+	for _, output := range outputs {
+		state, ok := known[output.Script.Family]
+		if !ok {
+			continue
+		}
+
+		m.outputs[output.OutPoint] = &output
+		state.used[output.Script.Index]++
+		if output.Spend == nil {
+			m.spends.add(output.OutPoint)
+		}
+	}
+	m.closeAll()
+}
+
+// closeAll computes the frontiers of all families.
+func (m *matcher) closeAll() {
+	for _, state := range m.families {
+		state.close(m.lookAhead)
+	}
+}
+
+// grow raises what is tested to the frontier, and by a margin beyond it, in
+// each family that needs it, and returns the keys that became known. With
+// eager, a family needs it already when half of the margin is used up.
+func (m *matcher) grow(ctx context.Context, margin uint32, eager bool) (
+	[][keySize]byte, error) {
+
+	var grown []*familyState
+	for _, state := range m.families {
+		state.close(m.lookAhead)
+
+		wanted := state.frontier
+		if eager && !state.fixed {
+			wanted = addCapped(wanted, margin/2)
+		}
+		if wanted > state.tested {
+			grown = append(grown, state)
+		}
+	}
+
+	// Let all families derive at the same time before waiting for any.
+	for _, state := range grown {
+		if !state.fixed {
+			state.deriver.ensure(ctx, &m.group, addCapped(
+				state.frontier, margin+m.lookAhead,
+			))
+		}
+	}
+
+	var added [][keySize]byte
+	for _, state := range grown {
+		wanted := state.frontier
+		if !state.fixed {
+			wanted = addCapped(wanted, margin)
+		}
+
+		keys, err := m.learn(ctx, state, state.tested, wanted)
+		if err != nil {
+			return nil, err
+		}
+		state.tested = wanted
+		added = append(added, keys...)
+	}
+
+	return added, nil
+}
+
+// learn adds the scripts of a range of indices to the known ones and returns
+// their keys.
+func (m *matcher) learn(ctx context.Context, state *familyState, first,
+	end uint32) ([][keySize]byte, error) {
+
+	id := ScriptID{Family: state.family.ID()}
+	if state.fixed {
+		key, err := outputKey(state.family, state.index)
+		if err != nil || state.index < first {
+			return nil, err
+		}
+		id.Index = state.index
+
+		return [][keySize]byte{key}, m.addKey(key, id)
+	}
+
+	var keys [][keySize]byte
+	for index := first; index < end; index++ {
+		key, err := state.deriver.key(ctx, index)
+		if err != nil {
+			return nil, err
+		}
+
+		id.Index = index
+		if err := m.addKey(key, id); err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+
+	return keys, nil
+}
+
+// addKey adds a script. Two indices with one script would make the result
+// depend on the order of discovery, and cannot be if derivation works.
+func (m *matcher) addKey(key [keySize]byte, id ScriptID) error {
+	if other, ok := m.keys.scripts[key]; ok && other != id {
+		return fmt.Errorf("%w: the same script for family %d, index "+
+			"%d and family %d, index %d", ErrFamily, other.Family,
+			other.Index, id.Family, id.Index)
+	}
+	m.keys.add(key, id)
+
+	return nil
+}
+
+// relearn forgets all scripts and learns those that are tested from the given
+// indices on; from index 0 in a family that is not named.
+func (m *matcher) relearn(ctx context.Context, from map[int32]uint32) error {
+	m.keys = newKeySet()
+	m.walker.keys = m.keys
+
+	for _, state := range m.families {
+		if !state.fixed {
+			state.deriver.ensure(ctx, &m.group, state.tested)
+		}
+	}
+	for _, state := range m.families {
+		_, err := m.learn(
+			ctx, state, from[state.family.ID()], state.tested,
+		)
+		if err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+// walk tests all known scripts and outpoints against a block. With prints, it
+// also takes the block's fingerprints.
+func (m *matcher) walk(blk block, prints *fingerprints) error {
+	m.stamp, m.time = blk.BlockStamp, headerTime(blk.raw)
+	m.walker.record = prints
+
+	return m.walker.walk(blk.raw, m.found)
+}
+
+// found takes the matches of a transaction.
+func (m *matcher) found(tx *rawTx) {
+	var id chainhash.Hash
+	m.hasher.id(tx, &id)
+	raw := tx.bytes()
+
+	for _, match := range m.walker.matches {
+		if match.output {
+			m.addOutput(tx, match, id, raw)
+		} else {
+			m.addSpend(tx, match, id, raw)
+		}
+	}
+}
+
+// addOutput takes an output that pays a known script.
+func (m *matcher) addOutput(tx *rawTx, match txMatch, id chainhash.Hash,
+	raw []byte) {
+
+	outPoint := wire.OutPoint{Hash: id, Index: match.index}
+	if _, ok := m.outputs[outPoint]; ok {
+		return
+	}
+
+	// The amount, the script's length in one byte, two opcodes, the key.
+	b := tx.block[match.offset:]
+	key := [keySize]byte(b[8+1+2:])
+
+	output := &Output{
+		OutPoint:  outPoint,
+		Script:    m.keys.scripts[key],
+		PkScript:  outputScript(key),
+		Value:     btcutil.Amount(binary.LittleEndian.Uint64(b)),
+		Block:     m.stamp,
+		BlockTime: m.time,
+		FundingTx: raw,
+	}
+	m.outputs[outPoint] = output
+	m.changes[outPoint] = changeFound
+	m.state(output.Script.Family).used[output.Script.Index]++
+	m.spends.add(outPoint)
+	m.fresh = append(m.fresh, outPoint)
+}
+
+// addSpend takes an input that spends a known outpoint.
+func (m *matcher) addSpend(tx *rawTx, match txMatch, id chainhash.Hash,
+	raw []byte) {
+
+	outPoint := readOutPoint(tx.block[match.offset:])
+	m.outputs[outPoint].Spend = &Spend{
+		TxID:       id,
+		InputIndex: match.index,
+		Block:      m.stamp,
+		BlockTime:  m.time,
+		SpendingTx: raw,
+	}
+	m.spends.remove(outPoint)
+
+	if _, ok := m.changes[outPoint]; !ok {
+		m.changes[outPoint] = changeSpent
+	}
+}
+
+// state returns the state of a family of the scan.
+func (m *matcher) state(family int32) *familyState {
+	for _, state := range m.families {
+		if state.family.ID() == family {
+			return state
+		}
+	}
+
+	return nil
+}
+
+// rollBack forgets all outputs and spends above a height.
+func (m *matcher) rollBack(height int32) {
+	for outPoint, output := range m.outputs {
+		switch {
+		case output.Block.Height > height:
+			delete(m.outputs, outPoint)
+			delete(m.changes, outPoint)
+			m.spends.remove(outPoint)
+
+			used := m.state(output.Script.Family).used
+			used[output.Script.Index]--
+			if used[output.Script.Index] == 0 {
+				delete(used, output.Script.Index)
+			}
+
+		case output.Spend != nil && output.Spend.Block.Height > height:
+			output.Spend = nil
+			m.spends.add(outPoint)
+			if m.changes[outPoint] == changeSpent {
+				delete(m.changes, outPoint)
+			}
+		}
+	}
+	m.closeAll()
+}
+
+// takeFresh returns the outputs found since it was last called.
+func (m *matcher) takeFresh() []wire.OutPoint {
+	fresh := slices.Clone(m.fresh)
+	m.fresh = m.fresh[:0]
+
+	return fresh
+}
+
+// takeChanges returns what was found since it was last called, sorted.
+func (m *matcher) takeChanges() ([]Output, []OutputSpend) {
+	var (
+		outputs []Output
+		spends  []OutputSpend
+	)
+	for outPoint, change := range m.changes {
+		output := *m.outputs[outPoint]
+		if change == changeFound {
+			outputs = append(outputs, output)
+		} else {
+			spends = append(spends, OutputSpend{Output: output})
+		}
+	}
+	clear(m.changes)
+
+	slices.SortFunc(outputs, CompareOutputs)
+	slices.SortFunc(spends, func(a, b OutputSpend) int {
+		return CompareOutputs(a.Output, b.Output)
+	})
+
+	return outputs, spends
+}
+
+// split returns all outputs found, sorted: those below the frontiers, and those
+// beyond.
+func (m *matcher) split() ([]Output, []Output) {
+	var inside, beyond []Output
+	for _, output := range m.outputs {
+		state := m.state(output.Script.Family)
+		if output.Script.Index < state.frontier {
+			inside = append(inside, *output)
+		} else {
+			beyond = append(beyond, *output)
+		}
+	}
+	slices.SortFunc(inside, CompareOutputs)
+	slices.SortFunc(beyond, CompareOutputs)
+
+	return inside, beyond
+}
+
+// countInside returns the number of outputs below the frontiers.
+func (m *matcher) countInside() int {
+	count := 0
+	for _, state := range m.families {
+		for index, outputs := range state.used {
+			if index < state.frontier {
+				count += outputs
+			}
+		}
+	}
+
+	return count
+}
+
+// CompareOutputs orders outputs by height, transaction hash and index.
+func CompareOutputs(a, b Output) int {
+	return cmp.Or(
+		cmp.Compare(a.Block.Height, b.Block.Height),
+		compareHashes(a.OutPoint.Hash, b.OutPoint.Hash),
+		cmp.Compare(a.OutPoint.Index, b.OutPoint.Index),
+	)
+}
+
+// compareHashes orders hashes by their text, which is the bytes from last to
+// first.
+func compareHashes(a, b chainhash.Hash) int {
+	for i := chainhash.HashSize - 1; i >= 0; i-- {
+		if a[i] != b[i] {
+			return cmp.Compare(a[i], b[i])
+		}
+	}
+
+	return 0
+}

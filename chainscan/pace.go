@@ -1,0 +1,190 @@
+package chainscan
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	// paceStart is the number of requests in flight at the beginning.
+	paceStart = 8
+
+	// paceMax is the largest number of requests in flight. lnd on bitcoind
+	// has its node answer one at a time; more only wait there.
+	paceMax = 64
+
+	// paceGain is the factor by which twice the requests in flight must
+	// raise the rate for the larger number to be kept.
+	paceGain = 1.15
+
+	// paceHold is the number of measurements after which a larger number
+	// is tried again.
+	paceHold = 16
+
+	// paceBytes is the memory for blocks that were fetched and not walked
+	// yet, in bytes.
+	paceBytes = 32 << 20
+
+	// paceEstimate is the size of a block before any was seen.
+	paceEstimate = paceBytes / paceStart
+)
+
+// pace decides how many blocks are requested at the same time. It raises the
+// number while that raises the rate, lowers it on errors, and keeps the bytes
+// that are requested, or fetched and not walked yet, within a budget. It is
+// safe for concurrent use.
+type pace struct {
+	mu   sync.Mutex
+	cond *sync.Cond
+
+	// limit is the number of requests that may be in flight.
+	limit int
+
+	// inFlight is the number that are; held is the number of blocks that
+	// are in flight or fetched and not released; heldBytes are their
+	// bytes, by estimate for those in flight.
+	inFlight, held int
+	heldBytes      int
+
+	// estimate is the size of the next block, a maximum that decays.
+	estimate int
+
+	// warmUp is the number of answers that the current measurement leaves
+	// out; counted, since its begin, are the others.
+	warmUp, counted int
+	since           time.Time
+
+	// rate is the rate, in blocks a second, before the limit was last
+	// raised; hold is the number of measurements until the next try.
+	rate float64
+	hold int
+}
+
+// newPace returns a pace with the starting number of requests.
+func newPace() *pace {
+	p := &pace{
+		limit:    paceStart,
+		estimate: paceEstimate,
+		warmUp:   paceStart,
+	}
+	p.cond = sync.NewCond(&p.mu)
+
+	return p
+}
+
+// acquire waits until another block may be requested. It returns the bytes
+// that were reserved for it.
+func (p *pace) acquire(ctx context.Context) (int, error) {
+	stop := context.AfterFunc(ctx, p.wake)
+	defer stop()
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	for ctx.Err() == nil && !p.free() {
+		p.cond.Wait()
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+
+	p.inFlight++
+	p.held++
+	p.heldBytes += p.estimate
+
+	return p.estimate, nil
+}
+
+// wake lets all waiting goroutines look again.
+func (p *pace) wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	p.cond.Broadcast()
+}
+
+// free tells whether another request may be made.
+func (p *pace) free() bool {
+	if p.held == 0 {
+		return true
+	}
+
+	return p.inFlight < p.limit && p.heldBytes+p.estimate <= paceBytes
+}
+
+// fetched says that a request has ended. It replaces the reserved bytes by the
+// block's own; none for a request that was given up.
+func (p *pace) fetched(reserved, size int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	p.inFlight--
+	p.heldBytes += size - reserved
+	if size > 0 {
+		p.estimate = max(size, p.estimate-p.estimate/8)
+		p.measure(time.Now())
+	}
+	p.cond.Broadcast()
+}
+
+// release says that a fetched block is not held any more.
+func (p *pace) release(size int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	p.held--
+	p.heldBytes -= size
+	p.cond.Broadcast()
+}
+
+// failed says that the source gave an error.
+func (p *pace) failed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	p.hold = paceHold
+	p.change(max(p.limit/2, 1))
+}
+
+// measure counts an answer and, after enough of them, compares the rate with
+// that of the smaller number of requests.
+func (p *pace) measure(now time.Time) {
+	if p.warmUp > 0 {
+		p.warmUp--
+		p.since, p.counted = now, 0
+
+		return
+	}
+
+	p.counted++
+	if p.counted < 2*p.limit {
+		return
+	}
+
+	rate := float64(p.counted) / max(now.Sub(p.since).Seconds(), 1e-9)
+	p.since, p.counted = now, 0
+
+	switch {
+	case p.hold > 0:
+		p.hold--
+		if p.hold == 0 {
+			p.rate = rate
+			p.change(min(2*p.limit, paceMax))
+		}
+
+	case rate > paceGain*p.rate:
+		p.rate = rate
+		p.change(min(2*p.limit, paceMax))
+
+	default:
+		p.hold = paceHold
+		p.change(max(p.limit/2, 1))
+	}
+}
+
+// change sets the number of requests and begins a new measurement.
+func (p *pace) change(limit int) {
+	p.limit = limit
+	p.warmUp = limit
+}

@@ -1,0 +1,195 @@
+package chainscan
+
+import (
+	"encoding/binary"
+
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/wire"
+)
+
+// fingerprints are those of one block: four bytes for each taproot output key
+// and four for each input.
+type fingerprints struct {
+	keys, inputs []uint32
+}
+
+// reset empties the lists.
+func (f *fingerprints) reset() {
+	f.keys, f.inputs = f.keys[:0], f.inputs[:0]
+}
+
+// addKey adds a taproot output key.
+func (f *fingerprints) addKey(key []byte) {
+	f.keys = append(f.keys, keyPrint(key))
+}
+
+// addInput adds a serialised outpoint.
+func (f *fingerprints) addInput(outPoint []byte) {
+	f.inputs = append(f.inputs, inputPrint(outPoint))
+}
+
+// keyPrint returns the fingerprint of a taproot output key.
+func keyPrint(key []byte) uint32 {
+	return binary.LittleEndian.Uint32(key)
+}
+
+// inputPrint returns the fingerprint of a serialised outpoint.
+func inputPrint(outPoint []byte) uint32 {
+	return binary.LittleEndian.Uint32(outPoint) ^
+		binary.LittleEndian.Uint32(outPoint[chainhash.HashSize:])
+}
+
+// record is a compact memory of the blocks that a pass has walked since the
+// birthday. With it, a script or an outpoint that becomes known late is tested
+// against them without fetching them again: only blocks with an equal
+// fingerprint are.
+type record struct {
+	// budget is the largest number of bytes that the record may hold.
+	budget int
+
+	// first is the height of the first block.
+	first int32
+
+	// blocks are the blocks by height.
+	blocks []recordedBlock
+
+	// prints are the fingerprints of all blocks, one behind the other: the
+	// keys and then the inputs of each block. Segments have a fixed
+	// capacity, so that growth copies nothing.
+	prints [][]uint32
+}
+
+// recordedBlock is one block of a record.
+type recordedBlock struct {
+	// hash is the block's hash.
+	hash chainhash.Hash
+
+	// segment and offset say where its fingerprints begin.
+	segment, offset int
+
+	// keys and inputs are the numbers of its fingerprints.
+	keys, inputs int
+}
+
+const (
+	// recordSegment is the capacity of a segment, in fingerprints. A block
+	// has fewer inputs and outputs than that.
+	recordSegment = 1 << 18
+
+	// recordBlockSize is what a block costs beside its fingerprints, in
+	// bytes, rounded up.
+	recordBlockSize = 64
+)
+
+// newRecord returns an empty record.
+func newRecord(first int32, budget int) *record {
+	return &record{
+		budget: budget,
+		first:  first,
+	}
+}
+
+// add appends a block. It returns false, and the record is of no use any more,
+// if its budget is exceeded.
+func (r *record) add(hash chainhash.Hash, prints *fingerprints) bool {
+	count := len(prints.keys) + len(prints.inputs)
+	last := len(r.prints) - 1
+	if last < 0 || len(r.prints[last])+count > recordSegment {
+		r.prints = append(r.prints, nil)
+		last++
+	}
+
+	segment := r.prints[last]
+	r.blocks = append(r.blocks, recordedBlock{
+		hash:    hash,
+		segment: last,
+		offset:  len(segment),
+		keys:    len(prints.keys),
+		inputs:  len(prints.inputs),
+	})
+
+	segment = append(segment, prints.keys...)
+	r.prints[last] = append(segment, prints.inputs...)
+
+	return r.size() <= r.budget
+}
+
+// size returns the memory that the record takes, in bytes.
+func (r *record) size() int {
+	size := cap(r.blocks) * recordBlockSize
+	for _, segment := range r.prints {
+		size += cap(segment) * 4
+	}
+
+	return size
+}
+
+// truncate forgets all blocks above a height.
+func (r *record) truncate(height int32) {
+	keep := max(int(height-r.first)+1, 0)
+	if keep >= len(r.blocks) {
+		return
+	}
+
+	cut := r.blocks[keep]
+	r.prints = r.prints[:cut.segment+1]
+	r.prints[cut.segment] = r.prints[cut.segment][:cut.offset]
+	r.blocks = r.blocks[:keep]
+}
+
+// query is what a search of a record looks for.
+type query struct {
+	keys   map[uint32]struct{}
+	inputs map[uint32]struct{}
+}
+
+// newQuery returns the query for keys and outpoints.
+func newQuery(keys [][keySize]byte, outPoints []wire.OutPoint) *query {
+	q := &query{
+		keys:   make(map[uint32]struct{}, len(keys)),
+		inputs: make(map[uint32]struct{}, len(outPoints)),
+	}
+	for _, key := range keys {
+		q.keys[keyPrint(key[:])] = struct{}{}
+	}
+	for _, outPoint := range outPoints {
+		b := serializeOutPoint(outPoint)
+		q.inputs[inputPrint(b[:])] = struct{}{}
+	}
+
+	return q
+}
+
+// search returns all blocks that can hold what the query looks for, by height.
+func (r *record) search(q *query) []BlockStamp {
+	var stamps []BlockStamp
+	for i, block := range r.blocks {
+		prints := r.prints[block.segment][block.offset:]
+		keys := prints[:block.keys]
+		inputs := prints[block.keys : block.keys+block.inputs]
+
+		if containsAny(keys, q.keys) || containsAny(inputs, q.inputs) {
+			stamps = append(stamps, BlockStamp{
+				Height: r.first + int32(i),
+				Hash:   block.hash,
+			})
+		}
+	}
+
+	return stamps
+}
+
+// containsAny tells whether a fingerprint of the list is in the set.
+func containsAny(prints []uint32, set map[uint32]struct{}) bool {
+	if len(set) == 0 {
+		return false
+	}
+
+	for _, print := range prints {
+		if _, ok := set[print]; ok {
+			return true
+		}
+	}
+
+	return false
+}
