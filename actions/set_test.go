@@ -1,0 +1,44 @@
+package actions_test
+
+import (
+	"testing"
+
+	"github.com/looprecovery/looprecovery/actions"
+	"github.com/looprecovery/looprecovery/states"
+	"github.com/stretchr/testify/require"
+)
+
+// TestOtherLnd shows that no state goes on with another lnd than the one that
+// the run began with.
+func TestOtherLnd(t *testing.T) {
+	t.Parallel()
+
+	for _, state := range states.RestoreTable().Path {
+		s := newStory(t)
+		facts := s.upTo(state)
+		if state == states.LocateBackup {
+			facts = s.done(state, facts)
+		}
+
+		s.world.Lnd.Replace("mallory")
+		calls := len(s.world.Calls())
+		s.blocked(state, facts, states.WrongLnd)
+		require.Len(t, s.world.Calls(), calls+1, state)
+	}
+}
+
+// TestNoFacts shows that a state that was entered without what it builds upon
+// does nothing.
+func TestNoFacts(t *testing.T) {
+	t.Parallel()
+
+	for _, state := range []states.State{
+		states.Decrypt, states.VerifyNetwork, states.ImportToken,
+		states.ScanDeposits, states.Reconciled,
+	} {
+		s := newStory(t)
+		_, _, err := s.act(state, actions.Facts{})
+		require.Error(t, err, state)
+		s.untouched()
+	}
+}

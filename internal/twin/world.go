@@ -1,0 +1,171 @@
+package twin
+
+import (
+	"time"
+
+	"github.com/btcsuite/btcd/chaincfg"
+	"github.com/lightningnetwork/lnd/keychain"
+	"github.com/looprecovery/looprecovery/actions"
+	"github.com/looprecovery/looprecovery/backup"
+	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/staticaddr"
+)
+
+const (
+	// Network is the twin's network, as loopd spells it.
+	Network = "regtest"
+
+	// LookAhead and KeyMargin are small, so that tests reach their ends.
+	LookAhead = 5
+	KeyMargin = 10
+
+	// Expiry is the timeout of the twin's static addresses, in blocks.
+	Expiry = 40
+
+	// startHeight is the height of a new world's chain.
+	startHeight = 200
+
+	// clientSeed and serverSeed name the seeds of the client's lnd and of
+	// the Loop server.
+	clientSeed = "client"
+	serverSeed = "server"
+)
+
+// World is everything outside the process that recovers: it survives its
+// crashes.
+type World struct {
+	calls *calls
+
+	Chain      *Chain
+	Lnd        *Lnd
+	Tokens     *Tokens
+	Rows       *Rows
+	Gate       *Gate
+	Visibility *Visibility
+	Backups    *Backups
+	Scanner    *Scanner
+}
+
+// NewWorld returns a world with a chain of 200 blocks, an lnd that was never
+// used, no token, no address and no backup. The gate is open.
+func NewWorld() *World {
+	calls := &calls{}
+	params := &chaincfg.RegressionNetParams
+	gate := &Gate{calls: calls}
+	visibility := newVisibility(calls)
+	chain := newChain(calls, params)
+
+	// The genesis block of regtest is from 2011.
+	chain.MineAt(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	chain.Mine(startHeight - 1)
+
+	return &World{
+		calls:      calls,
+		Chain:      chain,
+		Gate:       gate,
+		Visibility: visibility,
+		Lnd: newLnd(
+			calls, params, clientSeed, visibility.intended,
+		),
+		Tokens: &Tokens{
+			calls: calls,
+			gate:  gate,
+			aside: make(map[string][]byte),
+		},
+		Rows: &Rows{
+			calls: calls,
+			gate:  gate,
+		},
+		Backups: &Backups{
+			calls:      calls,
+			files:      make(map[string]backup.Entry),
+			unreadable: make(map[string]error),
+		},
+		Scanner: &Scanner{
+			calls: calls,
+			chain: chain,
+			checkpoints: make(
+				map[string]*chainscan.MemoryCheckpoint,
+			),
+		},
+	}
+}
+
+// Deps returns the ports of the world.
+func (w *World) Deps() actions.Deps {
+	return actions.Deps{
+		Backups:    w.Backups,
+		Node:       w.Lnd,
+		Chain:      w.Chain,
+		Tokens:     w.Tokens,
+		Rows:       w.Rows,
+		Gate:       w.Gate,
+		Visibility: w.Visibility,
+		Scanner:    w.Scanner,
+		Network:    Network,
+		LookAhead:  LookAhead,
+		KeyMargin:  KeyMargin,
+	}
+}
+
+// NewContent returns the generation that a client with this lnd has who bought
+// a token now and made an address at the next block with the key of the given
+// index. The name makes generations differ.
+func (w *World) NewContent(name string, index uint32) *backup.Content {
+	locator := keychain.KeyLocator{
+		Family: keychain.KeyFamily(staticaddr.LegacyFamily),
+		Index:  index,
+	}
+	client, err := w.Lnd.Key(locator)
+	must(err)
+
+	server := &Lnd{params: w.Lnd.params}
+	server.Replace(serverSeed + name)
+	serverKey, err := server.Key(keychain.KeyLocator{})
+	must(err)
+
+	created := w.Chain.Time()
+	height := w.Chain.Tip().Height + 1
+
+	return &backup.Content{
+		Network:      Network,
+		TokenID:      TokenID(name),
+		TokenCreated: created,
+		Token:        NewToken(name, created, true),
+		Address: staticaddr.Descriptor{
+			ProtocolVersion:     0,
+			ServerKey:           serverKey.PubKey(),
+			ClientKey:           client.PubKey(),
+			ClientLocator:       locator,
+			Expiry:              Expiry,
+			ReceiveFamily:       staticaddr.ReceiveFamily,
+			ChangeFamily:        staticaddr.ChangeFamily,
+			FirstHeight:         height,
+			FamiliesFirstHeight: height,
+		},
+	}
+}
+
+// Families returns the scripts of a generation as the true owner of the seed
+// derives them.
+func (w *World) Families(
+	descriptor staticaddr.Descriptor) []chainscan.Family {
+
+	families := []chainscan.Family{staticaddr.NewFixedFamily(descriptor)}
+	for _, id := range []int32{
+		descriptor.ReceiveFamily, descriptor.ChangeFamily,
+	} {
+		w.Lnd.mu.Lock()
+		private, err := w.Lnd.account(id)
+		w.Lnd.mu.Unlock()
+		must(err)
+		account, err := private.Neuter()
+		must(err)
+
+		families = append(families, staticaddr.NewFamily(
+			descriptor, id, account,
+		))
+	}
+
+	return families
+}
