@@ -21,7 +21,7 @@ const (
 	plainInterval = 10 * time.Second
 
 	// barWidth is the width of the progress bar in columns.
-	barWidth = 24
+	barWidth = 12
 )
 
 // textView shows a run as text: a line for each event, which stays, and below
@@ -206,8 +206,7 @@ func workLine(run *recoveryrpc.Run) string {
 		return stepLine(state, clean(retryText(run)))
 
 	case scanning && run.GetProgress() != nil:
-		return stepLine(state, bar(run.GetProgress())+" "+
-			progressText(run.GetProgress()))
+		return stepLine(state, scanLine(run.GetProgress()))
 
 	default:
 		return stepLine(state, "...")
@@ -240,10 +239,31 @@ func bar(progress *recoveryrpc.Progress) string {
 		strings.Repeat(".", barWidth-full) + "]"
 }
 
+// scanLine tells how far a scan has come, in a line that fits a terminal of 80
+// columns.
+func scanLine(progress *recoveryrpc.Progress) string {
+	parts := []string{
+		fmt.Sprintf("%s %3d%%", bar(progress),
+			int(100*share(progress))),
+		group(int64(progress.GetHeight())) + "/" +
+			group(int64(progress.GetTip())),
+		group(int64(progress.GetOutputs())) + " found",
+	}
+	if eta := progress.GetEtaSeconds(); eta > 0 {
+		parts = append(parts, durationText(eta)+" left")
+	}
+	if progress.GetPass() > 0 {
+		parts = append(parts, fmt.Sprintf("pass %d",
+			progress.GetPass()+1))
+	}
+
+	return strings.Join(parts, "  ")
+}
+
 // progressText tells how far a scan has come.
 func progressText(progress *recoveryrpc.Progress) string {
 	parts := []string{
-		fmt.Sprintf("%3d%%  block %s of %s",
+		fmt.Sprintf("%d%%, block %s of %s",
 			int(100*share(progress)),
 			group(int64(progress.GetHeight())),
 			group(int64(progress.GetTip()))),

@@ -60,6 +60,9 @@ func (a *app) recover() *cli.Command {
 	return &cli.Command{
 		Name:  recoverName,
 		Usage: "restore a lost Loop client from its backup",
+		UsageText: "loop recover [--backup_file FILE | --token_id " +
+			"ID] [--detach] [--json]\nloop recover COMMAND " +
+			"[options]",
 		Description: "Rebuilds the L402 token, the static address " +
 			"and its deposits from the newest valid\nbackup, " +
 			"from the chosen file or token, and follows the " +
@@ -85,6 +88,7 @@ func (a *app) recover() *cli.Command {
 			},
 			watchFlag(), detachFlag(), jsonFlag(),
 		},
+		Before: refuseMisplaced,
 		Action: a.startRestore,
 		Commands: []*cli.Command{
 			a.recoverStatus(), a.recoverResume(),
@@ -169,6 +173,20 @@ func (a *app) recoverRescan() *cli.Command {
 			)
 		},
 	}
+}
+
+// refuseMisplaced refuses flags of `loop recover` itself before the name of a
+// command below it, which would not see them.
+func refuseMisplaced(ctx context.Context, cmd *cli.Command) (context.Context,
+	error) {
+
+	below := cmd.Command(cmd.Args().First())
+	if below == nil || len(cmd.LocalFlagNames()) == 0 {
+		return ctx, nil
+	}
+
+	return ctx, usageError(cmd, fmt.Sprintf("write the flags of %q after "+
+		"its name", below.Name))
 }
 
 // startRestore begins a restore, or shows the latest recovery if asked to.

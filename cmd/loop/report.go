@@ -62,7 +62,7 @@ func (r *report) daemon(daemon *recoveryrpc.DaemonStatus) {
 		text = "starting"
 
 	case recoveryrpc.DaemonState_DAEMON_HELD:
-		text = "held back by a recovery"
+		text = "held back"
 
 	case recoveryrpc.DaemonState_DAEMON_DOWN:
 		text = "down"
@@ -113,9 +113,7 @@ func stateText(run *recoveryrpc.Run) string {
 		return "Reconciled, checking the result"
 
 	case state == states.ScanDeposits && run.GetProgress() != nil:
-		return "ScanDeposits, " + strings.TrimSpace(
-			progressText(run.GetProgress()),
-		)
+		return "ScanDeposits, " + progressText(run.GetProgress())
 	}
 
 	return run.GetState()
@@ -160,6 +158,10 @@ func (r *report) generation(run *recoveryrpc.Run) {
 func (r *report) coverage(run *recoveryrpc.Run) {
 	covered := run.GetCoverage()
 	if covered == nil {
+		if run.GetBirthday() > 0 {
+			r.line("Birthday", group(int64(run.GetBirthday())))
+		}
+
 		return
 	}
 
@@ -170,16 +172,25 @@ func (r *report) coverage(run *recoveryrpc.Run) {
 		plural(int64(covered.GetPasses()), "walk"),
 		covered.GetSource()))
 	for _, family := range covered.GetFamilies() {
-		text := fmt.Sprintf("family %d: %s tested, %s used",
-			family.GetFamily(),
-			plural(int64(family.GetTested()), "script"),
-			group(int64(family.GetUsed())))
-		if family.GetFixed() {
-			text = fmt.Sprintf("family %d: the address alone",
-				family.GetFamily())
-		}
-		r.line("  tested", text)
+		r.line("  tested", familyText(family))
 	}
+}
+
+// familyText tells what was tested in one key family.
+func familyText(family *recoveryrpc.FamilyCoverage) string {
+	if family.GetFixed() {
+		return fmt.Sprintf("family %d: the address alone",
+			family.GetFamily())
+	}
+
+	used := "none was ever used"
+	if family.GetUsed() > 0 {
+		used = fmt.Sprintf("the highest used index is %d",
+			family.GetUsed()-1)
+	}
+
+	return fmt.Sprintf("family %d: %s, %s", family.GetFamily(),
+		plural(int64(family.GetTested()), "script"), used)
 }
 
 // changedText tells what a run changed, "" if nothing.
