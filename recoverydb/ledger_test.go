@@ -1,0 +1,37 @@
+package recoverydb
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/looprecovery/looprecovery/lndview"
+	"github.com/looprecovery/looprecovery/lndview/ledgertest"
+	"github.com/stretchr/testify/require"
+)
+
+// TestLedger runs the conformance suite of lndview's ledger against a database
+// that is closed and opened again.
+func TestLedger(t *testing.T) {
+	databases := make(map[lndview.Ledger]*DB)
+	paths := make(map[lndview.Ledger]string)
+	openAt := func(t *testing.T, path string) lndview.Ledger {
+		db, err := Open(path)
+		require.NoError(t, err)
+		ledger := db.Ledger()
+		databases[ledger], paths[ledger] = db, path
+
+		return ledger
+	}
+
+	ledgertest.Run(t, func(t *testing.T) lndview.Ledger {
+		return openAt(t, filepath.Join(t.TempDir(), "recovery.db"))
+	}, func(t *testing.T, ledger lndview.Ledger) lndview.Ledger {
+		require.NoError(t, databases[ledger].Close())
+
+		return openAt(t, paths[ledger])
+	})
+
+	for _, db := range databases {
+		require.NoError(t, db.Close())
+	}
+}
