@@ -23,6 +23,11 @@ const (
 	btcdUser     = "user"
 	btcdPassword = "password"
 
+	// initialHeight is the height of a new network: btcd accepts spends
+	// of taproot outputs after about 450 blocks only. Mining them takes a
+	// seventh of a second.
+	initialHeight = 450
+
 	// generateBatch is the largest number of blocks asked for at once, so
 	// that mining many can be interrupted.
 	generateBatch = 200
@@ -30,7 +35,7 @@ const (
 
 // Btcd is a running btcd node with its own miner.
 //
-// It must not be restarted while an lnd is connected: lnd then stays unsynced.
+// It is never restarted: in this mode btcd removes its chain at every start.
 type Btcd struct {
 	process *process
 	dir     string
@@ -42,8 +47,7 @@ type Btcd struct {
 	nextCoinbase int64
 }
 
-// startBtcd starts a node in dir, which may hold a chain already, and waits
-// until it answers.
+// startBtcd starts a node with an empty chain and waits until it answers.
 func startBtcd(ctx context.Context, name, binDir, dir, logDir string) (*Btcd,
 	error) {
 
@@ -96,8 +100,8 @@ func (b *Btcd) connect(context.Context) error {
 		return err
 	}
 	client, err := rpcclient.New(&rpcclient.ConnConfig{
-		Host: b.rpc, User: btcdUser, Pass: btcdPassword,
-		HTTPPostMode: true, Certificates: cert,
+		Host: b.rpc, Endpoint: "ws", User: btcdUser, Pass: btcdPassword,
+		Certificates: cert, DisableAutoReconnect: true,
 	}, nil)
 	if err != nil {
 		return err

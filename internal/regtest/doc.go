@@ -5,10 +5,8 @@
 // It is a library for integration tests and for the demo, and therefore
 // returns errors and takes no *testing.T. A Network is the ordinary way in:
 //
-//	chain, err := regtest.PrepareChain(ctx, binDir, chainDir)
-//	...
 //	network, err := regtest.NewNetwork(ctx, regtest.Config{
-//		BinDir: binDir, BaseDir: dir, LogDir: logDir, Chain: chain,
+//		BinDir: binDir, BaseDir: dir, LogDir: logDir,
 //	})
 //	...
 //	defer network.Stop()

@@ -2,7 +2,6 @@ package regtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/btcsuite/btcd/btcutil"
@@ -150,26 +149,35 @@ func (l *Lnd) openChannel(ctx context.Context, other *Lnd) error {
 		})
 }
 
-// waitChannel waits until the node has an active channel.
-func (l *Lnd) waitChannel(ctx context.Context) error {
-	return Eventually(ctx, "an active channel of "+l.config.Name,
-		DefaultTimeout, func(ctx context.Context) error {
+// waitRoute waits until the node could pay the amount to the other: that the
+// channel is active is not enough, its link has to take payments too.
+func (l *Lnd) waitRoute(ctx context.Context, other *Lnd,
+	amount btcutil.Amount) error {
+
+	what := fmt.Sprintf("a route from %s to %s", l.config.Name,
+		other.config.Name)
+
+	return Eventually(ctx, what, DefaultTimeout,
+		func(ctx context.Context) error {
 			rpc, err := l.RPC()
 			if err != nil {
 				return err
 			}
-			resp, err := rpc.ListChannels(
-				ctx, &lnrpc.ListChannelsRequest{
-					ActiveOnly: true,
-				},
+			otherRPC, err := other.RPC()
+			if err != nil {
+				return err
+			}
+			info, err := otherRPC.GetInfo(
+				ctx, &lnrpc.GetInfoRequest{},
 			)
 			if err != nil {
 				return err
 			}
-			if len(resp.Channels) == 0 {
-				return errors.New("it has none")
-			}
+			_, err = rpc.QueryRoutes(ctx, &lnrpc.QueryRoutesRequest{
+				PubKey: info.IdentityPubkey,
+				Amt:    int64(amount),
+			})
 
-			return nil
+			return err
 		})
 }

@@ -56,9 +56,6 @@ type Config struct {
 	// LogDir takes one log of each node.
 	LogDir string
 
-	// Chain is where the network's chain starts from.
-	Chain *Chain
-
 	// Expiry is the relative timeout of static addresses, in blocks. The
 	// default is DefaultExpiry.
 	Expiry uint32
@@ -111,6 +108,9 @@ func (n *Network) start(ctx context.Context) error {
 	}
 	n.Btcd, err = n.StartBtcd(ctx, "btcd")
 	if err != nil {
+		return err
+	}
+	if _, err := n.Btcd.Mine(ctx, initialHeight); err != nil {
 		return err
 	}
 	if err := n.startLnds(ctx); err != nil {
@@ -181,22 +181,16 @@ func (n *Network) openChannel(ctx context.Context) error {
 	if _, err := n.Mine(ctx, 3); err != nil {
 		return err
 	}
-	if err := n.Client.waitChannel(ctx); err != nil {
-		return err
-	}
 
-	return n.Server.waitChannel(ctx)
+	return n.Client.waitRoute(ctx, n.Server, l402Price)
 }
 
-// StartBtcd starts one more btcd on a copy of the prepared chain. It is
-// connected to nobody, see Btcd.Connect.
+// StartBtcd starts one more btcd with an empty chain. It is connected to nobody,
+// see Btcd.Connect.
 func (n *Network) StartBtcd(ctx context.Context, name string) (*Btcd, error) {
-	dir := filepath.Join(n.config.BaseDir, name)
-	if err := n.config.Chain.copyTo(dir); err != nil {
-		return nil, err
-	}
 	btcd, err := startBtcd(
-		ctx, name, n.config.BinDir, dir, n.config.LogDir,
+		ctx, name, n.config.BinDir,
+		filepath.Join(n.config.BaseDir, name), n.config.LogDir,
 	)
 	if err != nil {
 		return nil, err
