@@ -1,6 +1,7 @@
 package itest
 
 import (
+	"context"
 	"os"
 	"testing"
 
@@ -43,7 +44,15 @@ func TestUpstreamBuysToken(t *testing.T) {
 	// The same token is known again by a stand-in that was restarted.
 	s.Swap.Stop()
 	require.NoError(t, s.Swap.Start())
-	_, err = client.FetchL402Token(ctx, &looprpc.FetchL402TokenRequest{})
+	// The daemon notices that its connection is gone at its next call.
+	err = regtest.Eventually(ctx, "the swap server", regtest.DefaultTimeout,
+		func(ctx context.Context) error {
+			_, err := client.FetchL402Token(
+				ctx, &looprpc.FetchL402TokenRequest{},
+			)
+
+			return err
+		})
 	require.NoError(t, err)
 	require.Equal(t, tokens, s.Swap.Tokens())
 	require.Equal(t, 1, s.Swap.Challenges())
