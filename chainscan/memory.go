@@ -2,6 +2,7 @@ package chainscan
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -56,41 +57,41 @@ func (m *MemoryCheckpoint) Commit(ctx context.Context, chunk Chunk) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 
+	outputs := maps.Clone(m.outputs)
 	if chunk.RollbackTo != nil {
-		m.rollBack(chunk.RollbackTo.Height)
+		rollBackOutputs(outputs, chunk.RollbackTo.Height)
 	}
 	for _, output := range chunk.Outputs {
-		if _, ok := m.outputs[output.OutPoint]; !ok {
-			m.outputs[output.OutPoint] = output
+		if _, ok := outputs[output.OutPoint]; !ok {
+			outputs[output.OutPoint] = output
 		}
 	}
 	for _, spend := range chunk.Spends {
-		output, ok := m.outputs[spend.Output.OutPoint]
+		output, ok := outputs[spend.Output.OutPoint]
 		if !ok {
-			output = spend.Output
+			return fmt.Errorf("output %v is not stored",
+				spend.Output.OutPoint)
 		}
 		output.Spend = spend.Output.Spend
-		m.outputs[output.OutPoint] = output
+		outputs[output.OutPoint] = output
 	}
 
 	cursor := chunk.Cursor.clone()
-	m.cursor = &cursor
+	m.cursor, m.outputs = &cursor, outputs
 
 	return nil
 }
 
-// rollBack removes all outputs and spends above a height.
-func (m *MemoryCheckpoint) rollBack(height int32) {
-	for outPoint, output := range m.outputs {
-		if output.Block.Height > height {
-			delete(m.outputs, outPoint)
+// rollBackOutputs removes all outputs and spends above a height.
+func rollBackOutputs(outputs map[wire.OutPoint]Output, height int32) {
+	for outPoint, output := range outputs {
+		switch {
+		case output.Block.Height > height:
+			delete(outputs, outPoint)
 
-			continue
-		}
-
-		if output.Spend != nil && output.Spend.Block.Height > height {
+		case output.Spend != nil && output.Spend.Block.Height > height:
 			output.Spend = nil
-			m.outputs[outPoint] = output
+			outputs[outPoint] = output
 		}
 	}
 }

@@ -1,0 +1,311 @@
+package chainscan
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	// chainsFlag is the number of adversarial chains of a run.
+	chainsFlag = flag.Int("chains", 2_000, "number of adversarial chains")
+
+	// seedFlag, if set, runs the one chain with this seed.
+	seedFlag = flag.Uint64("seed", 0, "seed of one adversarial chain")
+)
+
+// errInjected is the error of injected failures.
+var errInjected = errors.New("injected")
+
+// killCheckpoint fails one of its commits, before or after storing it.
+type killCheckpoint struct {
+	Checkpoint
+
+	commits, failAt int
+	after           bool
+}
+
+// Commit stores a chunk or fails.
+func (k *killCheckpoint) Commit(ctx context.Context, chunk Chunk) error {
+	k.commits++
+	if k.commits != k.failAt {
+		return k.Checkpoint.Commit(ctx, chunk)
+	}
+
+	if k.after {
+		if err := k.Checkpoint.Commit(ctx, chunk); err != nil {
+			return err
+		}
+	}
+
+	return errInjected
+}
+
+// randomTuning draws limits that reach every way through the scan.
+func randomTuning(rng *rand.Rand) tuning {
+	t := defaultTuning()
+	t.chunkBlocks = 1 + rng.IntN(20)
+	t.marginShare = []int32{1, 10, 1_000}[rng.IntN(3)]
+	t.recordBudget = []int{0, 2_000, 6_000, 1 << 20}[rng.IntN(4)]
+	t.backoffMin, t.backoffMax = 20*time.Microsecond, time.Millisecond
+	t.patience = 5 * time.Millisecond
+
+	return t
+}
+
+// story is one adversarial chain and what happens while it is scanned.
+type story struct {
+	rng      *rand.Rand
+	sim      *simulation
+	state    *simState
+	source   *simSource
+	store    *MemoryCheckpoint
+	switches []simSwitch
+}
+
+// simSwitch makes a branch the best chain at a call of the source.
+type simSwitch struct {
+	call  int
+	state *simState
+}
+
+// newStory draws a story.
+func newStory(seed uint64) *story {
+	sim := newSimulation(seed)
+	s := &story{
+		rng:   rand.New(rand.NewPCG(seed, 0x5ca7)),
+		sim:   sim,
+		state: sim.grow(*sim.genesis(), 10+sim.rng.IntN(50)),
+		store: NewMemoryCheckpoint(),
+	}
+	s.source = newSimSource(s.state.branch)
+
+	// Reorgs and new blocks while the scan runs.
+	for range s.rng.IntN(4) {
+		call := s.rng.IntN(3 * len(s.state.branch))
+		s.switches = append(s.switches, simSwitch{
+			call: call, state: s.change(),
+		})
+	}
+	s.source.onCall = s.onCall
+
+	return s
+}
+
+// change returns another best chain: a longer one, or a reorg.
+func (s *story) change() *simState {
+	if s.rng.IntN(4) == 0 {
+		s.state = s.sim.grow(*s.state, 1+s.rng.IntN(3))
+
+		return s.state
+	}
+
+	depth := min(1+s.rng.IntN(12), len(s.state.branch)-1)
+	s.state = s.sim.fork(s.state, depth, s.rng.IntN(3))
+
+	return s.state
+}
+
+// onCall is called with each call of the source, its lock held.
+func (s *story) onCall(call int) error {
+	for len(s.switches) > 0 && call >= s.switches[0].call {
+		s.source.setBranch(s.switches[0].state.branch)
+		s.switches = s.switches[1:]
+	}
+	if call%37 == 0 {
+		return errInjected
+	}
+
+	return nil
+}
+
+// run scans to the end, through kills and reorgs while nothing runs.
+func (s *story) run(ctx context.Context) (*Result, error) {
+	for kills := s.rng.IntN(4); ; kills-- {
+		cfg := Config{
+			Source:     s.source,
+			Families:   s.sim.families,
+			Birthday:   s.sim.birthday,
+			LookAhead:  s.sim.lookAhead,
+			Checkpoint: s.store,
+		}
+
+		runCtx, cancel := context.WithCancel(ctx)
+		switch {
+		case kills <= 0:
+
+		case s.rng.IntN(2) == 0:
+			cfg.Checkpoint = &killCheckpoint{
+				Checkpoint: s.store,
+				failAt:     1 + s.rng.IntN(6),
+				after:      s.rng.IntN(2) == 0,
+			}
+
+		default:
+			steps := 1 + s.rng.IntN(6)
+			cfg.Progress = func(Progress) {
+				steps--
+				if steps == 0 {
+					cancel()
+				}
+			}
+		}
+
+		result, err := run(runCtx, cfg, randomTuning(s.rng))
+		cancel()
+		switch {
+		case err == nil && s.settled():
+			return result, nil
+
+		case err == nil:
+			continue
+
+		case !errors.Is(err, errInjected) &&
+			!errors.Is(err, context.Canceled):
+
+			return nil, err
+		}
+
+		// A reorg while the scan is down.
+		if s.rng.IntN(3) == 0 {
+			s.source.mu.Lock()
+			s.switches = nil
+			s.source.setBranch(s.change().branch)
+			s.source.mu.Unlock()
+		}
+	}
+}
+
+// settled tells whether the chain has reached its last state, and makes it so
+// otherwise.
+func (s *story) settled() bool {
+	s.source.mu.Lock()
+	defer s.source.mu.Unlock()
+
+	if len(s.switches) == 0 {
+		return true
+	}
+	last := s.switches[len(s.switches)-1]
+	s.switches = nil
+	s.source.setBranch(last.state.branch)
+
+	return false
+}
+
+// check compares the result with the brute-force oracle on the final chain.
+func (s *story) check(result *Result) error {
+	wanted := oracle(
+		s.source.branch, s.sim.families, s.sim.birthday,
+		s.sim.lookAhead,
+	)
+	if !equalOutputs(wanted, result.Outputs) {
+		return fmt.Errorf("found %s\nwanted %s",
+			describe(result.Outputs), describe(wanted))
+	}
+
+	cursor, stored, err := s.store.Load(context.Background())
+	if err != nil {
+		return err
+	}
+	if !equalOutputs(wanted, Select(*cursor, stored)) {
+		return fmt.Errorf("stored %s\nwanted %s",
+			describe(Select(*cursor, stored)), describe(wanted))
+	}
+
+	tip := s.source.branch[len(s.source.branch)-1].BlockStamp
+	if result.Coverage.Tip != tip || cursor.Block != tip {
+		return fmt.Errorf("ended at %v and %v, tip %v",
+			result.Coverage.Tip, cursor.Block, tip)
+	}
+
+	return nil
+}
+
+// equalOutputs compares two sorted lists field by field.
+func equalOutputs(a, b []Output) bool {
+	if len(a) == 0 && len(b) == 0 {
+		return true
+	}
+
+	return assert.ObjectsAreEqual(a, b)
+}
+
+// describe prints outputs in a line each.
+func describe(outputs []Output) string {
+	text := fmt.Sprintf("%d outputs", len(outputs))
+	for _, output := range outputs {
+		text += fmt.Sprintf("\n  %d %v/%d %v", output.Block.Height,
+			output.Script.Family, output.Script.Index,
+			output.OutPoint)
+		if output.Spend != nil {
+			text += fmt.Sprintf(" spent %d %v",
+				output.Spend.Block.Height, output.Spend.TxID)
+		}
+	}
+
+	return text
+}
+
+// TestAdversarialChains compares the scan with a brute-force walk on random
+// chains that are made to mislead it: whoever runs the scan must find every
+// deposit and nothing else, whatever the order in which scripts become known,
+// and through reorgs, errors and kills.
+func TestAdversarialChains(t *testing.T) {
+	t.Parallel()
+
+	first, count := uint64(1), uint64(*chainsFlag)
+	if *seedFlag != 0 {
+		first, count = *seedFlag, 1
+	}
+
+	var (
+		next  atomic.Uint64
+		found atomic.Int64
+		group sync.WaitGroup
+	)
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			for !t.Failed() {
+				n := next.Add(1) - 1
+				if n >= count {
+					return
+				}
+				found.Add(runStory(t, first+n))
+			}
+		})
+	}
+	group.Wait()
+
+	require.Positive(t, found.Load())
+	t.Logf("adversarial: chains=%d outputs=%d", count, found.Load())
+}
+
+// runStory runs the story of a seed and returns the number of outputs.
+func runStory(t *testing.T, seed uint64) int64 {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+
+	story := newStory(seed)
+	result, err := story.run(ctx)
+	if err == nil {
+		err = story.check(result)
+	}
+	if err != nil {
+		t.Errorf("seed %d (go test -run AdversarialChains -seed %d): "+
+			"%v", seed, seed, err)
+
+		return 0
+	}
+
+	return int64(len(result.Outputs))
+}

@@ -1,0 +1,93 @@
+package recoverydb
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/wire"
+	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/chainscan/checkpointtest"
+	"github.com/stretchr/testify/require"
+)
+
+// openTemp returns a function that closes and opens the database of a test
+// again, as a process that starts anew would.
+func openTemp(t *testing.T) func() *DB {
+	path := filepath.Join(t.TempDir(), "recovery.db")
+
+	var db *DB
+	reopen := func() *DB {
+		if db != nil {
+			require.NoError(t, db.Close())
+		}
+
+		var err error
+		db, err = Open(path)
+		require.NoError(t, err)
+
+		return db
+	}
+	t.Cleanup(func() {
+		require.NoError(t, db.Close())
+	})
+
+	return reopen
+}
+
+// TestCheckpoint tries the checkpoint in the database, which another scan's
+// findings lie beside.
+func TestCheckpoint(t *testing.T) {
+	t.Parallel()
+
+	checkpointtest.Run(t, func(t *testing.T) checkpointtest.Open {
+		reopen := openTemp(t)
+		other := chainscan.Chunk{
+			Cursor: chainscan.Cursor{
+				Frontier: map[int32]uint32{1: 5},
+			},
+			Outputs: []chainscan.Output{
+				otherOutput(4), otherOutput(5),
+			},
+		}
+		require.NoError(t, reopen().Checkpoint("other").Commit(
+			t.Context(), other,
+		))
+		t.Cleanup(func() {
+			requireOther(t, reopen(), other)
+		})
+
+		return func() chainscan.Checkpoint {
+			return reopen().Checkpoint("run")
+		}
+	})
+}
+
+// otherOutput is an output of the other scan.
+func otherOutput(index uint32) chainscan.Output {
+	return chainscan.Output{
+		OutPoint: wire.OutPoint{
+			Hash: chainhash.Hash{3}, Index: index,
+		},
+		Script:    chainscan.ScriptID{Family: 1, Index: index},
+		PkScript:  []byte{1},
+		Block:     chainscan.BlockStamp{Height: 1_000},
+		FundingTx: []byte{2},
+	}
+}
+
+// requireOther checks that the other scan was left alone, and that its result
+// leaves out what lies beyond the frontier.
+func requireOther(t *testing.T, db *DB, other chainscan.Chunk) {
+	cursor, outputs, err := db.Checkpoint("other").Load(
+		context.Background(),
+	)
+	require.NoError(t, err)
+	require.Equal(t, other.Cursor, *cursor)
+	require.Equal(t, other.Outputs, outputs)
+
+	result, err := db.Checkpoint("other").Result(context.Background())
+	require.NoError(t, err)
+	require.Equal(t, other.Outputs[:1], result)
+}
