@@ -101,6 +101,12 @@ const (
 	// NotBlocked means that the run is not waiting to be resumed.
 	NotBlocked Reason = "NOT_BLOCKED"
 
+	// AlreadyFinished means that the run has ended.
+	AlreadyFinished Reason = "ALREADY_FINISHED"
+
+	// JournalFailed means that a step of the run could not be saved.
+	JournalFailed Reason = "JOURNAL_FAILED"
+
 	// NoSuchRun means that no run has the given id.
 	NoSuchRun Reason = "NO_SUCH_RUN"
 
@@ -290,6 +296,17 @@ var explanations = map[Reason]Explanation{
 		"The recovery is not waiting to be resumed.",
 		"It was left alone.",
 		"loop recover status",
+	},
+	AlreadyFinished: {
+		"The recovery has already ended.",
+		"It was left alone.",
+		"loop recover list",
+	},
+	JournalFailed: {
+		"A step of the recovery could not be saved, so it was stopped.",
+		"Nothing was done after the last saved step.",
+		"free space in loopd's data directory or repair its disk, " +
+			"then: loop recover resume",
 	},
 	NoSuchRun: {
 		"There is no such recovery.",

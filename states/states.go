@@ -50,7 +50,8 @@ const (
 	// Begin starts an accepted run.
 	Begin Event = "Begin"
 
-	// Done reports that the work of the current state is complete.
+	// Done reports that the work of the current state is complete. In the
+	// last state of a path it ends the run.
 	Done Event = "Done"
 
 	// Reorged reports that a reorganisation of the chain undid part of
@@ -143,7 +144,8 @@ func Current(kind Kind) (Table, bool) {
 
 // newTable builds a table from the path of an undisturbed run: every state of
 // the path leads to its successor, can block, be resumed and be cancelled, and
-// the last one can be sent back to ScanDeposits by a reorganisation.
+// the last one ends the run or is sent back to ScanDeposits by a
+// reorganisation.
 func newTable(kind Kind, version uint32, path []State) Table {
 	transitions := map[State]map[Event][]State{
 		Start: {
@@ -163,6 +165,7 @@ func newTable(kind Kind, version uint32, path []State) Table {
 		if i+1 < len(path) {
 			events[Done] = []State{path[i+1]}
 		} else {
+			events[Done] = []State{state}
 			events[Reorged] = []State{ScanDeposits}
 		}
 		transitions[state] = events
