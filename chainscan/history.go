@@ -54,8 +54,8 @@ func (h *history) truncate(height int32) {
 }
 
 // thin forgets older blocks, the more the farther below the top, and never the
-// lowest one.
-func (h *history) thin() {
+// lowest one. It keeps the given number below the top without exception.
+func (h *history) thin(dense int32) {
 	top, ok := h.top()
 	if !ok {
 		return
@@ -63,8 +63,10 @@ func (h *history) thin() {
 
 	kept := (*h)[:1]
 	for _, stamp := range (*h)[1:] {
-		distance := uint32(top.Height - stamp.Height)
-		if uint32(stamp.Height)%historyStep(distance) == 0 {
+		distance := top.Height - stamp.Height
+		if distance <= dense ||
+			stamp.Height%historyStep(distance) == 0 {
+
 			kept = append(kept, stamp)
 		}
 	}
@@ -74,10 +76,6 @@ func (h *history) thin() {
 // historyStep returns the distance between two blocks of a history at a
 // distance from its top: a power of two, so that whoever is kept at a distance
 // was kept at all smaller ones.
-func historyStep(distance uint32) uint32 {
-	if distance <= historyDense {
-		return 1
-	}
-
-	return 1 << (bits.Len32(distance/historyShare) - 1)
+func historyStep(distance int32) int32 {
+	return 1 << max(bits.Len32(uint32(distance)/historyShare)-1, 0)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -57,6 +58,8 @@ func randomTuning(rng *rand.Rand) tuning {
 	t.chunkBlocks = 1 + rng.IntN(20)
 	t.marginShare = []int32{1, 10, 1_000}[rng.IntN(3)]
 	t.recordBudget = []int{0, 2_000, 6_000, 1 << 20}[rng.IntN(4)]
+	t.recordSegment = []int{5, 50, recordSegment}[rng.IntN(3)]
+	t.historyDense = []int32{12, 20, historyDense}[rng.IntN(3)]
 	t.backoffMin, t.backoffMax = 20*time.Microsecond, time.Millisecond
 	t.patience = 5 * time.Millisecond
 
@@ -75,8 +78,8 @@ type story struct {
 
 // simSwitch makes a branch the best chain at a call of the source.
 type simSwitch struct {
-	call  int
-	state *simState
+	call   int
+	branch simBranch
 }
 
 // newStory draws a story.
@@ -91,13 +94,27 @@ func newStory(seed uint64) *story {
 	s.source = newSimSource(s.state.branch)
 
 	// Reorgs and new blocks while the scan runs.
+	call := 0
 	for range s.rng.IntN(4) {
-		call := s.rng.IntN(3 * len(s.state.branch))
+		call += s.rng.IntN(2 * len(s.state.branch))
+		before := s.state.branch
 		s.switches = append(s.switches, simSwitch{
-			call: call, state: s.change(),
+			call: call, branch: s.change().branch,
 		})
+
+		// Now and then the best chain is cut back for a while first.
+		if s.rng.IntN(3) == 0 {
+			cut := max(len(before)-1-s.rng.IntN(12), 1)
+			last := len(s.switches) - 1
+			s.switches = slices.Insert(s.switches, last, simSwitch{
+				call: call, branch: before[:cut:cut],
+			})
+			call += s.rng.IntN(40)
+			s.switches[last+1].call = call
+		}
 	}
 	s.source.onCall = s.onCall
+	s.source.stale = []error{nil, errInjected, ErrUnavailable}[s.rng.IntN(3)]
 
 	return s
 }
@@ -119,7 +136,7 @@ func (s *story) change() *simState {
 // onCall is called with each call of the source, its lock held.
 func (s *story) onCall(call int) error {
 	for len(s.switches) > 0 && call >= s.switches[0].call {
-		s.source.setBranch(s.switches[0].state.branch)
+		s.source.setBranch(s.switches[0].branch)
 		s.switches = s.switches[1:]
 	}
 	if call%37 == 0 {
@@ -197,7 +214,7 @@ func (s *story) settled() bool {
 	}
 	last := s.switches[len(s.switches)-1]
 	s.switches = nil
-	s.source.setBranch(last.state.branch)
+	s.source.setBranch(last.branch)
 
 	return false
 }

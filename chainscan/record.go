@@ -44,8 +44,9 @@ func inputPrint(outPoint []byte) uint32 {
 // against them without fetching them again: only blocks with an equal
 // fingerprint are.
 type record struct {
-	// budget is the largest number of bytes that the record may hold.
-	budget int
+	// budget is the largest number of bytes that the record may hold, and
+	// segment the number of fingerprints of one segment.
+	budget, segment int
 
 	// first is the height of the first block.
 	first int32
@@ -54,8 +55,8 @@ type record struct {
 	blocks []recordedBlock
 
 	// prints are the fingerprints of all blocks, one behind the other: the
-	// keys and then the inputs of each block. Segments have a fixed
-	// capacity, so that growth copies nothing.
+	// keys and then the inputs of each block, which lie in one segment.
+	// Segments are bounded, so that growth copies little.
 	prints [][]uint32
 }
 
@@ -72,8 +73,7 @@ type recordedBlock struct {
 }
 
 const (
-	// recordSegment is the capacity of a segment, in fingerprints. A block
-	// has fewer inputs and outputs than that.
+	// recordSegment is the size of a segment, in fingerprints.
 	recordSegment = 1 << 18
 
 	// recordBlockSize is what a block costs beside its fingerprints, in
@@ -82,10 +82,11 @@ const (
 )
 
 // newRecord returns an empty record.
-func newRecord(first int32, budget int) *record {
+func newRecord(first int32, tuning *tuning) *record {
 	return &record{
-		budget: budget,
-		first:  first,
+		budget:  tuning.recordBudget,
+		segment: tuning.recordSegment,
+		first:   first,
 	}
 }
 
@@ -94,7 +95,7 @@ func newRecord(first int32, budget int) *record {
 func (r *record) add(hash chainhash.Hash, prints *fingerprints) bool {
 	count := len(prints.keys) + len(prints.inputs)
 	last := len(r.prints) - 1
-	if last < 0 || len(r.prints[last])+count > recordSegment {
+	if last < 0 || len(r.prints[last])+count > r.segment {
 		r.prints = append(r.prints, nil)
 		last++
 	}

@@ -21,8 +21,15 @@ type tuning struct {
 	chunkTime    time.Duration
 	chunkChanges int
 
-	// recordBudget bounds the record of the blocks walked, in bytes.
-	recordBudget int
+	// recordBudget bounds the record of the blocks walked, in bytes, and
+	// recordSegment each of its parts, in fingerprints.
+	recordBudget, recordSegment int
+
+	// historyDense is the number of blocks below the highest one that the
+	// history names without exception. A best chain that ends farther
+	// below it, without contradicting it, is that of a node that is
+	// catching up.
+	historyDense int32
 
 	// marginShare and marginMax say how many scripts beyond the frontier
 	// are tested from the start, so that a family can grow by as many
@@ -43,15 +50,17 @@ type tuning struct {
 // defaultTuning returns the limits of the product.
 func defaultTuning() tuning {
 	return tuning{
-		chunkBlocks:  500,
-		chunkTime:    time.Second,
-		chunkChanges: 5_000,
-		recordBudget: 48 << 20,
-		marginShare:  50,
-		marginMax:    1_000,
-		backoffMin:   100 * time.Millisecond,
-		backoffMax:   10 * time.Second,
-		patience:     time.Second,
+		chunkBlocks:   500,
+		chunkTime:     time.Second,
+		chunkChanges:  5_000,
+		recordBudget:  48 << 20,
+		recordSegment: recordSegment,
+		historyDense:  historyDense,
+		marginShare:   50,
+		marginMax:     1_000,
+		backoffMin:    100 * time.Millisecond,
+		backoffMax:    10 * time.Second,
+		patience:      time.Second,
 	}
 }
 
@@ -283,7 +292,9 @@ func (s *scan) align(ctx context.Context) error {
 
 		// The best chain ends below the top without contradicting it.
 		// If it ends far below, the node is catching up.
-		case on && !proven && top.Height-stamp.Height > historyDense:
+		case on && !proven &&
+			top.Height-s.tip.Height > s.tuning.historyDense:
+
 			return &passingError{err: errBehind}
 
 		case on:
@@ -348,7 +359,7 @@ func (s *scan) rollBack(to BlockStamp) {
 // passes before.
 func (s *scan) begin(ctx context.Context) error {
 	if s.at.Height < s.cfg.Birthday && s.record == nil {
-		s.record = newRecord(s.cfg.Birthday, s.tuning.recordBudget)
+		s.record = newRecord(s.cfg.Birthday, &s.tuning)
 	}
 
 	added, err := s.match.grow(ctx, s.margin(), s.record != nil)
@@ -474,20 +485,23 @@ func (s *scan) stalled(ctx context.Context) error {
 	return &passingError{err: errReorg}
 }
 
-// unavailable looks whether a block that the node lacks has left the best chain
-// meanwhile, and returns the error of the scan.
+// unavailable asks again for a block that the node seems to lack, and returns
+// the error of the scan: the block could have left the best chain meanwhile.
 func (s *scan) unavailable(ctx context.Context, err error) error {
 	var missing *UnavailableError
 	if !errors.As(err, &missing) {
 		return err
 	}
 
-	hash, hashErr := s.cfg.Source.BlockHash(ctx, missing.Block.Height)
-	if hashErr == nil && hash != missing.Block.Hash {
+	hash, err := s.cfg.Source.BlockHash(ctx, missing.Block.Height)
+	if err == nil && hash == missing.Block.Hash {
+		_, err = s.cfg.Source.Block(ctx, hash)
+	}
+	if !errors.Is(err, ErrUnavailable) {
 		return &passingError{err: errReorg}
 	}
 
-	return err
+	return missing
 }
 
 // advance walks the next block: it tests everything known, and what becomes
@@ -656,7 +670,7 @@ func (s *scan) commit(ctx context.Context) error {
 		return nil
 	}
 
-	s.history.thin()
+	s.history.thin(s.tuning.historyDense)
 	outputs, spends := s.match.takeChanges()
 	chunk := Chunk{
 		Cursor:     s.cursor(),

@@ -107,6 +107,10 @@ type simSource struct {
 	blocks map[chainhash.Hash]*simBlock
 	pruned map[int32]bool
 
+	// stale, if set, is the error for a block that is not on the best
+	// chain.
+	stale error
+
 	// calls counts the calls; onCall, if set, sees the number of each,
 	// with the lock held, and can return an error.
 	calls  int
@@ -202,6 +206,11 @@ func (s *simSource) Block(ctx context.Context, hash chainhash.Hash) ([]byte,
 	blk, ok := s.blocks[hash]
 	if !ok {
 		return nil, errors.New("no such block")
+	}
+	off := int(blk.Height) >= len(s.branch) ||
+		s.branch[blk.Height] != blk
+	if off && s.stale != nil {
+		return nil, s.stale
 	}
 	if s.pruned[blk.Height] {
 		return nil, fmt.Errorf("%w: pruned", ErrUnavailable)
@@ -541,7 +550,7 @@ func (s *simulation) script(state *simState) ([]byte, bool) {
 	case 1:
 		family := s.families[s.rng.IntN(len(s.families))]
 
-		return simScript(family.ID(), s.rng.Uint32N(60)), true
+		return simScript(family.ID(), s.rng.Uint32N(simIndices)), true
 
 	case 2:
 		return []byte{0x6a, 0x01, 0x02}, false
@@ -588,7 +597,7 @@ func (s *simulation) fork(state *simState, depth, longer int) *simState {
 	}
 	for _, blk := range forked.branch {
 		for _, tx := range blk.msg.Transactions {
-			forked.collect(tx, s.families, spent)
+			forked.collect(tx, spent)
 		}
 	}
 
@@ -598,27 +607,37 @@ func (s *simulation) fork(state *simState, depth, longer int) *simState {
 }
 
 // collect adds the unspent outputs of a transaction to known scripts.
-func (s *simState) collect(tx *wire.MsgTx, families []Family,
-	spent map[wire.OutPoint]bool) {
+func (s *simState) collect(tx *wire.MsgTx, spent map[wire.OutPoint]bool) {
 
 	for i, out := range tx.TxOut {
 		outPoint := wire.OutPoint{Hash: tx.TxHash(), Index: uint32(i)}
-		if spent[outPoint] || !isSimScript(out.PkScript, families) {
+		if spent[outPoint] || !isSimScript(out.PkScript) {
 			continue
 		}
 		s.unspent = append(s.unspent, outPoint)
 	}
 }
 
-// isSimScript tells whether a script is one of the first of a family.
-func isSimScript(script []byte, families []Family) bool {
-	for _, family := range families {
-		for index := range uint32(60) {
-			if bytes.Equal(script, simScript(family.ID(), index)) {
-				return true
+// simIndices is the number of indices of a family that the simulation pays.
+const simIndices = 60
+
+// simScripts are the scripts of these indices, of the families 60 to 62.
+var simScripts = func() map[string]ScriptID {
+	scripts := make(map[string]ScriptID)
+	for family := int32(60); family <= 62; family++ {
+		for index := range uint32(simIndices) {
+			scripts[string(simScript(family, index))] = ScriptID{
+				Family: family, Index: index,
 			}
 		}
 	}
 
-	return false
+	return scripts
+}()
+
+// isSimScript tells whether a script is one of those.
+func isSimScript(script []byte) bool {
+	_, ok := simScripts[string(script)]
+
+	return ok
 }
