@@ -52,7 +52,8 @@ build-itest: build nodes ## Build all that the integration tests run.
 
 .PHONY: demo
 demo: build nodes ## Lose a Loop client and bring it back, on regtest.
-	@$(GO) run ./internal/regtest/cmd/demo -bin $(BIN)
+	@$(GO) build -o $(BIN)/demo ./internal/regtest/cmd/demo
+	@$(BIN)/demo -bin $(BIN)
 
 # --- Testing ---------------------------------------------------------------
 
