@@ -18,6 +18,9 @@ var errCancelled = errors.New("the run was cancelled")
 // no progress for too long.
 var errStalled = errors.New("no progress")
 
+// errNoTransition is returned for a step that the run's table does not have.
+var errNoTransition = errors.New("the table has no such transition")
+
 // RefusedError says that a call was refused. Nothing was changed by it.
 type RefusedError struct {
 	// Reason is the machine-readable code.

@@ -69,7 +69,7 @@ func (r *runner) machineStates() (fsm.States, error) {
 	work := r.engine.cfg.Actions(r.run.ID)
 	machineStates := make(fsm.States, len(r.table.Transitions))
 	for state, events := range r.table.Transitions {
-		transitions := make(fsm.Transitions, len(events)+1)
+		transitions := make(fsm.Transitions, len(events))
 		for event, targets := range events {
 			if len(targets) == 1 {
 				transitions[fsm.EventType(event)] =
@@ -86,19 +86,21 @@ func (r *runner) machineStates() (fsm.States, error) {
 		if work[state] == nil {
 			return nil, fmt.Errorf("state %s has no action", state)
 		}
-		machineState := machineStates[fsm.StateType(state)]
-		machineState.Action = r.work(state, work[state])
-		machineStates[fsm.StateType(state)] = machineState
+		r.give(machineStates, state, work[state])
 	}
-
-	// A run that was accepted is taken up like any other.
-	start := machineStates[fsm.StateType(states.Start)]
-	start.Action = r.work(states.Start, begin)
-	start.Transitions[fsm.EventType(states.Resume)] =
-		fsm.StateType(states.Start)
-	machineStates[fsm.StateType(states.Start)] = start
+	r.give(machineStates, states.Start, begin)
 
 	return machineStates, nil
+}
+
+// give gives a state of loop/fsm its action, in the wrapper.
+func (r *runner) give(machineStates fsm.States, state states.State,
+	action actions.Action) {
+
+	name := fsm.StateType(state)
+	machineState := machineStates[name]
+	machineState.Action = r.work(state, action)
+	machineStates[name] = machineState
 }
 
 // begin is the action of Start: there is nothing to do but to begin.
@@ -306,7 +308,12 @@ func (r *runner) wait(ctx context.Context) {
 // step saves a transition and returns its event, or NoOp if that failed.
 func (r *runner) step(t transition) fsm.EventType {
 	err := r.engine.step(&r.run, r.table, t)
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoTransition):
+		r.mismatch(err)
+		return fsm.NoOp
+
+	case err != nil:
 		r.saveFailed(err)
 		return fsm.NoOp
 	}

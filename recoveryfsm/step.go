@@ -32,9 +32,9 @@ type transition struct {
 // also of a table that this binary does not know.
 func (e *Engine) step(run *Run, table states.Table, t transition) error {
 	if t.event != states.Cancel && !table.Allows(run.State, t.event, t.to) {
-		return fmt.Errorf("table %s %d has no transition from %s to "+
-			"%s on %s", table.Kind, table.Version, run.State, t.to,
-			t.event)
+		return fmt.Errorf("%w: %s %d, from %s to %s on %s",
+			errNoTransition, table.Kind, table.Version, run.State,
+			t.to, t.event)
 	}
 
 	now := at(e.cfg.Clock.Now())

@@ -150,6 +150,7 @@ func newTable(kind Kind, version uint32, path []State) Table {
 	transitions := map[State]map[Event][]State{
 		Start: {
 			Begin:  {path[0]},
+			Resume: {Start},
 			Cancel: {Cancelled},
 		},
 		Blocked:   {Resume: slices.Clone(path), Cancel: {Cancelled}},
