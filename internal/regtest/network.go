@@ -130,7 +130,7 @@ func (n *Network) start(ctx context.Context) error {
 		return nil
 	}
 
-	return n.openChannel(ctx)
+	return n.fund(ctx, n.Client)
 }
 
 // startLnds starts the two lnds side by side: each is busy for seconds with
@@ -154,35 +154,6 @@ func (n *Network) startLnds(ctx context.Context) error {
 	wg.Wait()
 
 	return errors.Join(clientErr, serverErr)
-}
-
-// openChannel gives the client's wallet coins and opens a channel with them.
-func (n *Network) openChannel(ctx context.Context) error {
-	for range clientCoins {
-		address, err := n.Client.NewAddress(ctx)
-		if err != nil {
-			return err
-		}
-		_, err = n.Btcd.Fund(address, clientFunds)
-		if err != nil {
-			return err
-		}
-	}
-	if _, err := n.Mine(ctx, 1); err != nil {
-		return err
-	}
-	err := n.Client.WaitBalance(ctx, clientCoins*clientFunds)
-	if err != nil {
-		return err
-	}
-	if err := n.Client.openChannel(ctx, n.Server); err != nil {
-		return err
-	}
-	if _, err := n.Mine(ctx, 3); err != nil {
-		return err
-	}
-
-	return n.Client.waitRoute(ctx, n.Server, l402Price)
 }
 
 // StartBtcd starts one more btcd with an empty chain. It is connected to nobody,
