@@ -6,6 +6,7 @@ import (
 
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/lightningnetwork/lnd/lnwallet"
 )
 
 const (
@@ -66,19 +67,23 @@ func (l *Lnd) NewAddress(ctx context.Context) (string, error) {
 	return resp.Address, nil
 }
 
-// Balance returns the confirmed balance of the node's wallet. Deposits at a
-// static address are no part of it.
+// Balance returns the confirmed balance of the node's own keys. Deposits at a
+// static address, which lnd counts as imported, are no part of it.
 func (l *Lnd) Balance(ctx context.Context) (btcutil.Amount, error) {
 	rpc, err := l.RPC()
 	if err != nil {
 		return 0, err
 	}
-	resp, err := rpc.WalletBalance(ctx, &lnrpc.WalletBalanceRequest{})
+	resp, err := rpc.WalletBalance(ctx, &lnrpc.WalletBalanceRequest{
+		Account: lnwallet.DefaultAccountName,
+	})
 	if err != nil {
 		return 0, err
 	}
 
-	return btcutil.Amount(resp.ConfirmedBalance), nil
+	account := resp.AccountBalance[lnwallet.DefaultAccountName]
+
+	return btcutil.Amount(account.GetConfirmedBalance()), nil
 }
 
 // WaitBalance waits until the wallet's confirmed balance is at least min.

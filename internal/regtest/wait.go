@@ -28,17 +28,22 @@ func Eventually(ctx context.Context, what string, timeout time.Duration,
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 
+	var last error
 	for {
 		err := check(ctx)
 		if err == nil {
 			return nil
+		}
+		// An attempt that was cut short says nothing new.
+		if last == nil || ctx.Err() == nil {
+			last = err
 		}
 
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return fmt.Errorf("waited %v for %s: %w", timeout, what,
-				err)
+				last)
 		}
 	}
 }
