@@ -15,8 +15,10 @@ import (
 
 // The fields of the runs below.
 const (
-	testID      = "3f0c9e12"
-	testAddress = "bcrt1pqqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs23v9ccrydpk8qarc0sj9hjuh"
+	testID = "3f0c9e12"
+
+	testAddress = "bcrt1pqqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs23v9ccrydpk" +
+		"8qarc0sj9hjuh"
 )
 
 var (

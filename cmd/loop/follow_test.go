@@ -43,15 +43,17 @@ func updates(t *testing.T) []*recoveryrpc.RecoveryUpdate {
 	return append(sent, &recoveryrpc.RecoveryUpdate{Run: finishedRun(t)})
 }
 
-// stream is the server's end of a subscription.
-type stream = grpc.ServerStreamingServer[recoveryrpc.RecoveryUpdate]
+// subscription is what a follower asks for, stream the server's end of it.
+type (
+	subscription = recoveryrpc.SubscribeRecoveryRequest
+	stream       = grpc.ServerStreamingServer[recoveryrpc.RecoveryUpdate]
+)
 
 // sending returns a handler that sends the updates that are due.
-func sending(all []*recoveryrpc.RecoveryUpdate) func(
-	*recoveryrpc.SubscribeRecoveryRequest, stream) error {
+func sending(all []*recoveryrpc.RecoveryUpdate) func(*subscription,
+	stream) error {
 
-	return func(request *recoveryrpc.SubscribeRecoveryRequest,
-		to stream) error {
+	return func(request *subscription, to stream) error {
 
 		for _, update := range all {
 			event := update.Event
@@ -275,8 +277,7 @@ func TestBlocked(t *testing.T) {
 
 	finished := finishedRun(t)
 	finished.LastSeq = 4
-	service.subscribe = func(request *recoveryrpc.SubscribeRecoveryRequest,
-		to stream) error {
+	service.subscribe = func(request *subscription, to stream) error {
 
 		from = request.FromSeq
 
@@ -339,8 +340,7 @@ func TestDetach(t *testing.T) {
 
 	d := startDaemon(t, &testServer{
 		start: accepting(t),
-		subscribe: func(_ *recoveryrpc.SubscribeRecoveryRequest,
-			to stream) error {
+		subscribe: func(_ *subscription, to stream) error {
 
 			err := to.Send(&recoveryrpc.RecoveryUpdate{
 				Run: runIn(t, states.ScanDeposits),
@@ -411,8 +411,7 @@ func TestReconnect(t *testing.T) {
 			var asked []uint64
 			d := startDaemon(t, &testServer{
 				start: accepting(t),
-				subscribe: func(
-					request *recoveryrpc.SubscribeRecoveryRequest,
+				subscribe: func(request *subscription,
 					to stream) error {
 
 					asked = append(asked, request.FromSeq)
@@ -453,8 +452,7 @@ func TestRestartedDaemon(t *testing.T) {
 	served := make(chan struct{})
 	var killed sync.Once
 	service := &testServer{start: accepting(t)}
-	service.subscribe = func(request *recoveryrpc.SubscribeRecoveryRequest,
-		to stream) error {
+	service.subscribe = func(request *subscription, to stream) error {
 
 		// What the first subscription sends may be lost in the kill.
 		hang := false
@@ -494,8 +492,7 @@ func TestGoneForGood(t *testing.T) {
 	subscribed := 0
 	d := startDaemon(t, &testServer{
 		start: accepting(t),
-		subscribe: func(*recoveryrpc.SubscribeRecoveryRequest,
-			stream) error {
+		subscribe: func(*subscription, stream) error {
 
 			subscribed++
 
@@ -516,8 +513,7 @@ func TestVanishedRun(t *testing.T) {
 	subscribed := 0
 	d := startDaemon(t, &testServer{
 		start: accepting(t),
-		subscribe: func(*recoveryrpc.SubscribeRecoveryRequest,
-			stream) error {
+		subscribe: func(*subscription, stream) error {
 
 			subscribed++
 

@@ -365,7 +365,9 @@ func listText(runs []*recoveryrpc.Run) string {
 		return "No recovery was ever begun here.\n"
 	}
 
-	rows := [][]string{{"ID", "KIND", "STATE", "REASON", "BEGUN", "CHANGED"}}
+	rows := [][]string{{
+		"ID", "KIND", "STATE", "REASON", "BEGUN", "CHANGED",
+	}}
 	for _, run := range runs {
 		reason := run.GetReason()
 		if reason == "" {

@@ -34,14 +34,14 @@ var rootKey = []byte("a root key for tests only")
 type testServer struct {
 	recoveryrpc.UnimplementedRecoveryServer
 
-	start     func(*recoveryrpc.StartRecoveryRequest) (*recoveryrpc.Run, error)
+	start func(*recoveryrpc.StartRecoveryRequest) (*recoveryrpc.Run,
+		error)
 	get       func(id string) (*recoveryrpc.GetRecoveryResponse, error)
-	subscribe func(*recoveryrpc.SubscribeRecoveryRequest,
-		grpc.ServerStreamingServer[recoveryrpc.RecoveryUpdate]) error
-	list    func(most uint32) []*recoveryrpc.Run
-	resume  func(id string) (*recoveryrpc.Run, error)
-	cancel  func(id string) (*recoveryrpc.Run, error)
-	backups func() *recoveryrpc.ListBackupsResponse
+	subscribe func(*subscription, stream) error
+	list      func(most uint32) []*recoveryrpc.Run
+	resume    func(id string) (*recoveryrpc.Run, error)
+	cancel    func(id string) (*recoveryrpc.Run, error)
+	backups   func() *recoveryrpc.ListBackupsResponse
 
 	mu    sync.Mutex
 	calls []string
@@ -63,11 +63,10 @@ func (s *testServer) GetRecovery(_ context.Context,
 	return s.get(request.Id)
 }
 
-func (s *testServer) SubscribeRecovery(
-	request *recoveryrpc.SubscribeRecoveryRequest,
-	stream grpc.ServerStreamingServer[recoveryrpc.RecoveryUpdate]) error {
+func (s *testServer) SubscribeRecovery(request *subscription,
+	to stream) error {
 
-	return s.subscribe(request, stream)
+	return s.subscribe(request, to)
 }
 
 func (s *testServer) ListRecoveries(_ context.Context,

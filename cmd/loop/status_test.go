@@ -29,7 +29,8 @@ func golden(t *testing.T, name, got string) {
 	require.Equal(t, string(want), got)
 }
 
-// upDaemon is an embedded daemon that is up, heldDaemon one that is not.
+// upDaemon is an embedded daemon that is up, heldDaemon and
+// downDaemon are not.
 var (
 	upDaemon = &recoveryrpc.DaemonStatus{
 		State:   recoveryrpc.DaemonState_DAEMON_UP,
@@ -41,6 +42,12 @@ var (
 		Sentence:    states.Explain(states.RecoveryActive).Sentence,
 		NextCommand: states.Explain(states.RecoveryActive).Next,
 		Network:     "regtest", Version: "0.1.0",
+	}
+	downDaemon = &recoveryrpc.DaemonStatus{
+		State:       recoveryrpc.DaemonState_DAEMON_DOWN,
+		Reason:      string(states.LndDown),
+		Sentence:    states.Explain(states.LndDown).Sentence,
+		NextCommand: states.Explain(states.LndDown).Next,
 	}
 )
 
@@ -65,13 +72,8 @@ func statusCases(t *testing.T) map[string]statusCase {
 			}},
 		}},
 		"lnd-down": {response: &recoveryrpc.GetRecoveryResponse{
-			Run: finishedRun(t),
-			Daemon: &recoveryrpc.DaemonStatus{
-				State:       recoveryrpc.DaemonState_DAEMON_DOWN,
-				Reason:      string(states.LndDown),
-				Sentence:    states.Explain(states.LndDown).Sentence,
-				NextCommand: states.Explain(states.LndDown).Next,
-			},
+			Run:    finishedRun(t),
+			Daemon: downDaemon,
 		}},
 		"starting": {response: &recoveryrpc.GetRecoveryResponse{
 			Daemon: &recoveryrpc.DaemonStatus{

@@ -91,8 +91,7 @@ func TestHostileText(t *testing.T) {
 		resume: func(string) (*recoveryrpc.Run, error) {
 			return run, nil
 		},
-		subscribe: func(_ *recoveryrpc.SubscribeRecoveryRequest,
-			to stream) error {
+		subscribe: func(_ *subscription, to stream) error {
 
 			return to.Send(&recoveryrpc.RecoveryUpdate{
 				Run: run, Event: event,
@@ -177,7 +176,8 @@ func (m flagMap) String(name string) string {
 
 	return map[string]string{
 		rpcServerName: defaultRPCServer, networkName: defaultNetwork,
-		loopDirName: defaultLoopDir, tlsCertPathName: defaultTLSCertPath,
+		loopDirName:      defaultLoopDir,
+		tlsCertPathName:  defaultTLSCertPath,
 		macaroonPathName: defaultMacaroonPath,
 	}[name]
 }
@@ -241,9 +241,10 @@ func TestEnvironment(t *testing.T) {
 		var out, stderr strings.Builder
 		a := testApp(nil, nil)
 		a.out, a.err = &out, &stderr
-		code := a.run(t.Context(), []string{"loop", "recover", "status"})
+		args := []string{"loop", "recover", "status"}
+		code := a.run(t.Context(), args)
 
-		return result{code: code, out: out.String(), err: stderr.String()}
+		return result{code, out.String(), stderr.String()}
 	}
 
 	require.Equal(t, exitConnection, run().code)
