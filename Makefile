@@ -62,8 +62,9 @@ test: unit itest ## Run every test.
 
 .PHONY: unit
 unit: ## Run the unit tests with the race detector.
-	$(GO) test -race -timeout $(UNIT_TIMEOUT) \
+	$(GO) test -race -tags failpoint -timeout $(UNIT_TIMEOUT) \
 		$$($(GO) list ./... | grep -v /itest$$)
+	$(GO) test -timeout $(UNIT_TIMEOUT) ./internal/failpoint
 
 .PHONY: itest
 itest: build-itest ## Run the integration tests (run=Name for some of them).
