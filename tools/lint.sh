@@ -48,7 +48,7 @@ sums() {
 generated() {
 	local before after
 	before=$(sums)
-	make --no-print-directory generate >/dev/null
+	make --no-print-directory generate >/dev/null || return 1
 	after=$(sums)
 	if ! diff <(echo "$before") <(echo "$after"); then
 		echo "run 'make generate' and commit what it writes"
