@@ -1,0 +1,3 @@
+// Package durable writes files that are complete under their final name after
+// any crash or power cut, and replaces nothing.
+package durable

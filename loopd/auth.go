@@ -1,0 +1,212 @@
+package loopd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/lightninglabs/lndclient"
+	"github.com/lightninglabs/loop/loopdb"
+	"github.com/lightninglabs/loop/looprpc"
+	"github.com/lightningnetwork/lnd/macaroons"
+	"github.com/looprecovery/looprecovery/recoveryrpc"
+	"github.com/looprecovery/looprecovery/states"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"gopkg.in/macaroon-bakery.v2/bakery"
+)
+
+const (
+	// macaroonLocation and macaroonDBName are upstream's.
+	macaroonLocation = "loop"
+	macaroonDBName   = "macaroons.db"
+
+	// maxRootKeys bounds the number of macaroon root keys that are kept.
+	// Upstream makes one.
+	maxRootKeys = 1_000
+)
+
+// authenticator checks macaroons for both services. The macaroon store is
+// encrypted with a key shared with lnd and is opened exclusively by the
+// embedded daemon while that runs. So its root keys are read once, when lnd is
+// first unlocked, and kept in memory: from then on callers can be
+// authenticated whatever becomes of lnd and of the embedded daemon. Nothing
+// else adds root keys while the process lives.
+type authenticator struct {
+	// permissions are the operations that each method requires.
+	permissions map[string][]bakery.Op
+
+	// service checks macaroons; it is nil until lnd was unlocked.
+	service atomic.Pointer[macaroons.Service]
+
+	// reason says why nobody can be authenticated yet.
+	reason atomic.Value
+}
+
+// newAuthenticator returns an authenticator that refuses everybody.
+func newAuthenticator() *authenticator {
+	permissions := make(map[string][]bakery.Op)
+	for method, ops := range looprpc.RequiredPermissions {
+		permissions[method] = ops
+	}
+	for method, ops := range recoveryrpc.RequiredPermissions {
+		permissions[method] = ops
+	}
+
+	a := &authenticator{permissions: permissions}
+	a.reason.Store(states.Starting)
+
+	return a
+}
+
+// setReason records why nobody can be authenticated yet.
+func (a *authenticator) setReason(reason states.Reason) {
+	a.reason.Store(reason)
+}
+
+// unlock opens upstream's macaroon store with lnd's help, lets it make
+// loop.macaroon if that is missing, reads the root keys, and closes the store
+// again for the embedded daemon.
+func (a *authenticator) unlock(ctx context.Context, cfg *Config,
+	lnd *lndclient.LndServices) error {
+
+	store, db, err := lndclient.NewBoltMacaroonStore(
+		cfg.DataDir, macaroonDBName, loopdb.DefaultLoopDBTimeout,
+	)
+	if err != nil {
+		return fmt.Errorf("macaroon store: %w (is another loopd "+
+			"running on this directory?)", err)
+	}
+	service, err := lndclient.NewMacaroonService(
+		&lndclient.MacaroonServiceConfig{
+			RootKeyStore:     store,
+			MacaroonLocation: macaroonLocation,
+			MacaroonPath:     cfg.MacaroonPath,
+			Checkers: []macaroons.Checker{
+				macaroons.IPLockChecker,
+			},
+			RequiredPerms: looprpc.RequiredPermissions,
+			LndClient:     lnd,
+			EphemeralKey:  lndclient.SharedKeyNUMS,
+			KeyLocator:    lndclient.SharedKeyLocator,
+		},
+	)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	if err := service.Start(); err != nil {
+		return errors.Join(
+			fmt.Errorf("macaroon store: %w", err), db.Close(),
+		)
+	}
+
+	keys, err := readRootKeys(ctx, store)
+	if err := errors.Join(err, service.Stop(), db.Close()); err != nil {
+		return err
+	}
+
+	checker, err := macaroons.NewService(
+		keys, macaroonLocation, true, macaroons.IPLockChecker,
+	)
+	if err != nil {
+		return err
+	}
+	a.service.Store(checker)
+
+	return nil
+}
+
+// check authenticates a call.
+func (a *authenticator) check(ctx context.Context, method string) error {
+	ops, ok := a.permissions[method]
+	if !ok {
+		return status.Errorf(codes.Unimplemented,
+			"unknown method %s", method)
+	}
+
+	service := a.service.Load()
+	if service == nil {
+		reason, _ := a.reason.Load().(states.Reason)
+		return recoveryrpc.StatusError(codes.Unavailable, reason, "")
+	}
+
+	err := service.ValidateMacaroon(ctx, ops, method)
+	if err != nil {
+		return status.Error(codes.Unauthenticated, err.Error())
+	}
+
+	return nil
+}
+
+// unary authenticates unary calls.
+func (a *authenticator) unary(ctx context.Context, req any,
+	info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+
+	if err := a.check(ctx, info.FullMethod); err != nil {
+		return nil, err
+	}
+
+	return handler(ctx, req)
+}
+
+// stream authenticates streaming calls.
+func (a *authenticator) stream(srv any, stream grpc.ServerStream,
+	info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+
+	if err := a.check(stream.Context(), info.FullMethod); err != nil {
+		return err
+	}
+
+	return handler(srv, stream)
+}
+
+// rootKeys is a read-only root key store in memory.
+type rootKeys map[string][]byte
+
+// A compile-time check of the interface.
+var _ bakery.RootKeyStore = rootKeys(nil)
+
+// readRootKeys reads all root keys of an unlocked store.
+func readRootKeys(ctx context.Context, store bakery.RootKeyStore) (rootKeys,
+	error) {
+
+	lister, ok := store.(macaroons.ExtendedRootKeyStore)
+	if !ok {
+		return nil, errors.New("macaroon store cannot list its keys")
+	}
+	ids, err := lister.ListMacaroonIDs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("macaroon store: %w", err)
+	}
+	if len(ids) > maxRootKeys {
+		return nil, fmt.Errorf("macaroon store holds %d root keys, "+
+			"more than %d", len(ids), maxRootKeys)
+	}
+
+	keys := make(rootKeys, len(ids))
+	for _, id := range ids {
+		key, err := lister.Get(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("macaroon store: %w", err)
+		}
+		keys[string(id)] = key
+	}
+
+	return keys, nil
+}
+
+// Get implements bakery.RootKeyStore.
+func (k rootKeys) Get(_ context.Context, id []byte) ([]byte, error) {
+	if key, ok := k[string(id)]; ok {
+		return key, nil
+	}
+
+	return nil, bakery.ErrNotFound
+}
+
+// RootKey implements bakery.RootKeyStore. No macaroon is made from this store.
+func (k rootKeys) RootKey(context.Context) ([]byte, []byte, error) {
+	return nil, nil, errors.New("this store makes no macaroons")
+}

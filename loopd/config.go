@@ -1,0 +1,141 @@
+package loopd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/jessevdk/go-flags"
+	"github.com/lightninglabs/loop"
+	upstream "github.com/lightninglabs/loop/loopd"
+	"github.com/lightningnetwork/lnd/lncfg"
+	"github.com/looprecovery/looprecovery/actions"
+	"github.com/looprecovery/looprecovery/chainscan"
+)
+
+const (
+	// configFilename is the name of upstream's configuration file.
+	configFilename = "loopd.conf"
+
+	// maxLookAhead bounds --recovery.lookahead, in scripts.
+	maxLookAhead = 100_000
+
+	// maxKeyMargin bounds --recovery.keymargin, in keys: each costs lnd a
+	// few milliseconds and a write.
+	maxKeyMargin = 1_000_000
+)
+
+// Config is upstream's configuration, complete and unchanged, plus our own
+// group.
+type Config struct {
+	upstream.Config
+
+	// Recovery is the [recovery] group.
+	Recovery RecoveryConfig `group:"recovery" namespace:"recovery"`
+}
+
+// RecoveryConfig is the [recovery] group of the configuration.
+type RecoveryConfig struct {
+	AutoRestore string `long:"autorestore" choice:"on" choice:"off" description:"Whether a fresh or half-lost data directory is restored from the newest matching backup before the swap client starts."`
+
+	BackupDirs []string `long:"backupdir" description:"Another directory in which each backup is kept as well and looked for; can be given several times."`
+
+	MinCopies uint32 `long:"mincopies" description:"In how many of the further backup directories a backup must be durable before a new address is handed out."`
+
+	LookAhead uint32 `long:"lookahead" description:"The number of unused addresses beyond the last used one that a scan looks for in each key family."`
+
+	KeyMargin uint32 `long:"keymargin" description:"The number of keys of the static address family that are skipped after a restore, since HTLC keys leave no trace to scan for."`
+}
+
+// DefaultConfig returns upstream's defaults and ours.
+func DefaultConfig() Config {
+	return Config{
+		Config: upstream.DefaultConfig(),
+		Recovery: RecoveryConfig{
+			AutoRestore: "on",
+			LookAhead:   chainscan.DefaultLookAhead,
+			KeyMargin:   actions.DefaultKeyMargin,
+		},
+	}
+}
+
+// errExit is returned by LoadConfig if the process has said what it was asked
+// for, such as its version, and should end well.
+var errExit = errors.New("nothing more to do")
+
+// LoadConfig reads the command line and the configuration file in upstream's
+// order: the command line wins. It does not create anything yet.
+func LoadConfig(args []string) (*Config, *flags.Parser, error) {
+	cfg := DefaultConfig()
+	parser := flags.NewParser(&cfg, flags.Default)
+	parser.SubcommandsOptional = true
+
+	_, err := parser.ParseArgs(args)
+	var flagsErr *flags.Error
+	if errors.As(err, &flagsErr) && flagsErr.Type == flags.ErrHelp {
+		return nil, nil, errExit
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+
+	path, explicit := configPath(&cfg)
+	err = flags.NewIniParser(parser).ParseFile(path)
+	if err != nil && (explicit || !errors.Is(err, os.ErrNotExist)) {
+		return nil, nil, err
+	}
+
+	// The file must not overrule the command line.
+	if _, err := parser.ParseArgs(args); err != nil {
+		return nil, nil, err
+	}
+
+	if cfg.ShowVersion {
+		fmt.Println("loopd version", loop.RichVersion())
+		return nil, nil, errExit
+	}
+
+	return &cfg, parser, cfg.Recovery.validate()
+}
+
+// configPath returns the path of the configuration file, and whether the user
+// named it. It follows upstream's rules.
+func configPath(cfg *Config) (string, bool) {
+	loopDir := lncfg.CleanAndExpandPath(cfg.LoopDir)
+
+	switch {
+	case cfg.ConfigFile != upstream.DefaultConfig().ConfigFile:
+		return lncfg.CleanAndExpandPath(cfg.ConfigFile), true
+
+	case loopDir != upstream.LoopDirBase:
+		return filepath.Join(loopDir, configFilename), false
+
+	default:
+		return filepath.Join(loopDir, cfg.Network, configFilename),
+			false
+	}
+}
+
+// validate checks our own group and cleans its paths.
+func (c *RecoveryConfig) validate() error {
+	if c.LookAhead == 0 || c.LookAhead > maxLookAhead {
+		return fmt.Errorf("--recovery.lookahead must be between 1 "+
+			"and %d", maxLookAhead)
+	}
+	if c.KeyMargin > maxKeyMargin {
+		return fmt.Errorf("--recovery.keymargin must be at most %d",
+			maxKeyMargin)
+	}
+	if int(c.MinCopies) > len(c.BackupDirs) {
+		return fmt.Errorf("--recovery.mincopies asks for %d copies, "+
+			"but %d further backup directories are given",
+			c.MinCopies, len(c.BackupDirs))
+	}
+
+	for i, dir := range c.BackupDirs {
+		c.BackupDirs[i] = lncfg.CleanAndExpandPath(dir)
+	}
+
+	return nil
+}

@@ -1,0 +1,335 @@
+package loopd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"github.com/btcsuite/btcd/chaincfg"
+	"github.com/gofrs/flock"
+	"github.com/lightninglabs/lndclient"
+	upstream "github.com/lightninglabs/loop/loopd"
+	"github.com/looprecovery/looprecovery/actions"
+	"github.com/looprecovery/looprecovery/backup"
+	"github.com/looprecovery/looprecovery/generation"
+	"github.com/looprecovery/looprecovery/internal/durable"
+	"github.com/looprecovery/looprecovery/lndview"
+	"github.com/looprecovery/looprecovery/recoverydb"
+	"github.com/looprecovery/looprecovery/recoveryfsm"
+	"github.com/looprecovery/looprecovery/states"
+)
+
+const (
+	// lockFilename is the file whose lock makes one process the owner of a
+	// data directory.
+	lockFilename = "recovery.lock"
+
+	// databaseFilename is the journal.
+	databaseFilename = "recovery.db"
+)
+
+// Daemon is our loopd: the embedded daemon and all that is around it.
+type Daemon struct {
+	cfg    *Config
+	params *chaincfg.Params
+
+	// shutdown ends when the process was asked to stop.
+	shutdown context.Context
+	stop     context.CancelFunc
+
+	auth *authenticator
+	node *lndNode
+	gate *gate
+
+	database  *loopDatabase
+	journal   *recoverydb.DB
+	backups   *backupPort
+	tokens    *generation.Files
+	chain     *chainPort
+	nodePort  *nodePort
+	view      *lndview.View
+	protector *protector
+	deps      actions.Deps
+	engine    *recoveryfsm.Engine
+
+	// newAddressMutex serialises requests for a new address.
+	newAddressMutex sync.Mutex
+
+	// releaseMutex serialises what opens the gate.
+	releaseMutex sync.Mutex
+}
+
+// NewDaemon returns a daemon for a configuration that upstream's Validate has
+// seen.
+func NewDaemon(cfg *Config) (*Daemon, error) {
+	params, err := lndclient.Network(cfg.Network).ChainParams()
+	if err != nil {
+		return nil, err
+	}
+
+	ctx, cancel := context.WithCancel(context.Background())
+
+	return &Daemon{
+		cfg:      cfg,
+		params:   params,
+		shutdown: ctx,
+		stop:     cancel,
+		auth:     newAuthenticator(),
+		node:     newLndNode(cfg),
+		gate:     newGate(),
+	}, nil
+}
+
+// Stop asks the daemon to end. Run returns when it has.
+func (d *Daemon) Stop() {
+	d.stop()
+}
+
+// Run owns the data directory, answers on both ports, recovers what has to be
+// recovered and keeps the embedded daemon running, until Stop.
+func (d *Daemon) Run() error {
+	lock := flock.New(filepath.Join(d.cfg.DataDir, lockFilename))
+	owned, err := lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	if !owned {
+		return fmt.Errorf("another loopd owns %s; nothing was "+
+			"started", d.cfg.DataDir)
+	}
+	defer func() { _ = lock.Unlock() }()
+
+	if err := d.openStores(); err != nil {
+		return err
+	}
+	defer d.closeStores()
+
+	servers, err := d.serve()
+	if err != nil {
+		return err
+	}
+	defer servers.stop()
+
+	failed := make(chan error, 1)
+	go func() { failed <- d.work() }()
+
+	select {
+	case err = <-failed:
+		d.stop()
+
+	case err = <-servers.failed:
+		d.stop()
+		err = errors.Join(err, <-failed)
+
+	case <-d.shutdown.Done():
+		err = <-failed
+	}
+
+	return err
+}
+
+// openStores opens what needs no lnd: the journal, the backup places and the
+// token directory. The ports that need lnd return passing errors until it is
+// there.
+func (d *Daemon) openStores() error {
+	journal, err := recoverydb.Open(
+		filepath.Join(d.cfg.DataDir, databaseFilename),
+	)
+	if err != nil {
+		return fmt.Errorf("recovery database: %w", err)
+	}
+	d.journal = journal
+
+	files := durable.OS()
+	places := append([]string{d.cfg.DataDir}, d.cfg.Recovery.BackupDirs...)
+	d.backups = &backupPort{
+		node:  d.node,
+		store: backup.NewStore(files, d.cfg.Network, places),
+	}
+	d.tokens = generation.NewFiles(files, d.cfg.DataDir)
+	d.database = &loopDatabase{cfg: d.cfg, params: d.params}
+	d.nodePort = &nodePort{node: d.node, params: d.params}
+	d.chain = &chainPort{node: d.node}
+	d.view, err = d.newView(d.shutdown)
+	if err != nil {
+		return err
+	}
+
+	d.protector = &protector{
+		network: d.cfg.Network,
+		backups: d.backups,
+		tokens:  d.tokens,
+		rows:    d.database,
+		node:    d.nodePort,
+		chain:   d.chain,
+	}
+	d.deps = actions.Deps{
+		Backups:    d.backups,
+		Node:       d.nodePort,
+		Chain:      d.chain,
+		Tokens:     d.tokens,
+		Rows:       d.database,
+		Gate:       &gatePort{daemon: d},
+		Visibility: &visibilityPort{View: d.view, rows: d.database},
+		Scanner:    &scannerPort{daemon: d},
+		Network:    d.cfg.Network,
+		LookAhead:  d.cfg.Recovery.LookAhead,
+		KeyMargin:  d.cfg.Recovery.KeyMargin,
+	}
+	d.engine = d.newEngine()
+	d.gate.start = d.startEmbedded
+	d.gate.busy = busyTask
+
+	return nil
+}
+
+// closeStores closes what openStores opened.
+func (d *Daemon) closeStores() {
+	d.engine.Stop()
+	d.node.close()
+	err := errors.Join(d.database.close(), d.journal.Close())
+	if err != nil {
+		log.Errorf("Unable to close the databases: %v", err)
+	}
+}
+
+// work is everything that needs lnd. It returns when the daemon was asked to
+// stop, or with the error that ends the process.
+func (d *Daemon) work() error {
+	ctx := d.shutdown
+
+	err := d.node.connect(ctx, d.auth.setReason)
+	if err != nil {
+		return nil
+	}
+	lnd, err := d.node.get()
+	if err != nil {
+		return err
+	}
+	err = d.auth.unlock(ctx, d.cfg, &lnd.LndServices)
+	if err != nil {
+		return err
+	}
+
+	if err := d.untilReady(ctx, d.prepare); err != nil {
+		return ignoreEnd(ctx, err)
+	}
+
+	return ignoreEnd(ctx, d.gate.run(ctx))
+}
+
+// newEngine returns the engine that runs recoveries.
+func (d *Daemon) newEngine() *recoveryfsm.Engine {
+	return recoveryfsm.New(recoveryfsm.Config{
+		Journal: d.journal.Journal(),
+		Actions: func(runID string) map[states.State]actions.Action {
+			return actions.Set(d.deps, runID)
+		},
+		OnEvent: d.onEvent,
+	})
+}
+
+// ignoreEnd returns nil if the error is only that the daemon was stopped.
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+
+	return err
+}
+
+// untilReady repeats a step that fails while lnd is not ready. It returns
+// another error as it is.
+func (d *Daemon) untilReady(ctx context.Context,
+	step func(context.Context) error) error {
+
+	for {
+		err := step(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		log.Warnf("Not ready yet: %v", err)
+
+		if err := pause(ctx, lndPollInterval); err != nil {
+			return err
+		}
+	}
+}
+
+// prepare decides, before the embedded daemon may start, whether something has
+// to be recovered first, and does what every start does: look whether lnd's
+// wallet lost sight of the address, and make the backup if it is missing.
+func (d *Daemon) prepare(ctx context.Context) error {
+	if _, err := d.chain.BestBlock(ctx); err != nil {
+		return err
+	}
+
+	held, err := d.resumeOrBegin(ctx)
+	if err != nil {
+		return err
+	}
+	if held {
+		d.gate.setReason(states.RecoveryActive)
+		return nil
+	}
+
+	return d.beforeEmbedded(ctx)
+}
+
+// beforeEmbedded is done before the embedded daemon starts: with the row as it
+// then is.
+func (d *Daemon) beforeEmbedded(ctx context.Context) error {
+	if err := d.watchAddress(ctx); err != nil {
+		return err
+	}
+	if err := d.protector.protect(ctx, 0); err != nil {
+		log.Warnf("The static address in use is not protected by a "+
+			"backup: %v", err)
+	}
+	d.gate.setReason(states.Starting)
+	d.gate.Open()
+
+	return nil
+}
+
+// startEmbedded starts upstream's daemon on a connection of its own, whose
+// services are decorated. A daemon that fails to start leaks its database and
+// its macaroon store, so that such an error ends the process.
+func (d *Daemon) startEmbedded(ctx context.Context) (*cycle, error) {
+	var lnd *lndclient.GrpcLndServices
+	for lnd == nil {
+		if reason := d.node.probe(ctx); reason != "" {
+			d.gate.setReason(reason)
+			if err := pause(ctx, lndPollInterval); err != nil {
+				return nil, err
+			}
+			continue
+		}
+
+		services, err := d.node.dial(ctx, true)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err != nil {
+			log.Warnf("Unable to connect to lnd: %v", err)
+			d.gate.setReason(states.LndDown)
+			if err := pause(ctx, lndPollInterval); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		lnd = services
+	}
+	d.view.Decorate(lnd)
+
+	daemon := upstream.New(&d.cfg.Config, nil)
+	if err := daemon.StartAsSubserver(lnd, false); err != nil {
+		return nil, err
+	}
+
+	cycleCtx, cancel := context.WithCancel(context.Background())
+
+	return &cycle{daemon: daemon, ctx: cycleCtx, cancel: cancel}, nil
+}

@@ -1,0 +1,17 @@
+// Package loopd is the daemon: upstream's whole Loop client daemon, embedded as
+// a library and unchanged, together with the backup and recovery of static
+// addresses.
+//
+// It reads as follows:
+//
+//	config.go    upstream's configuration plus the [recovery] group
+//	daemon.go    the order in which everything starts and stops
+//	lnd.go       our own connection to lnd and its states
+//	auth.go      macaroons, also while the embedded daemon is down
+//	server.go    the one gRPC and the one REST port
+//	swapclient.go upstream's service, forwarded to the embedded daemon
+//	gate.go      when the embedded daemon may run
+//	protect.go   backups: at start, and before an address is handed out
+//	adapters.go  the ports of package actions, on lnd and the databases
+//	recovery.go  the Recovery service
+package loopd

@@ -1,0 +1,29 @@
+package loopd
+
+import (
+	"github.com/btcsuite/btclog/v2"
+	"github.com/lightningnetwork/lnd/build"
+	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/lndview"
+	"github.com/looprecovery/looprecovery/recoveryfsm"
+)
+
+// Subsystem is the tag of this package's log lines.
+const Subsystem = "RCVD"
+
+// log is the package's logger; it is silent until UseLogger is called.
+var log = build.NewSubLogger(Subsystem, nil)
+
+// UseLogger sets the package's logger.
+func UseLogger(logger btclog.Logger) {
+	log = logger
+}
+
+// loggers are the subsystems of our packages and the functions that set their
+// loggers.
+var loggers = map[string]func(btclog.Logger){
+	Subsystem:             UseLogger,
+	chainscan.Subsystem:   chainscan.UseLogger,
+	lndview.Subsystem:     lndview.UseLogger,
+	recoveryfsm.Subsystem: recoveryfsm.UseLogger,
+}

@@ -1,0 +1,120 @@
+package loopd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/jessevdk/go-flags"
+	"github.com/lightninglabs/loop"
+	upstream "github.com/lightninglabs/loop/loopd"
+	"github.com/lightningnetwork/lnd"
+	"github.com/lightningnetwork/lnd/build"
+	"github.com/lightningnetwork/lnd/signal"
+)
+
+// logFilename is upstream's.
+const logFilename = "loopd.log"
+
+// Main is the whole life of the process. The arguments are those after the
+// program's name.
+func Main(args []string) error {
+	cfg, parser, err := LoadConfig(args)
+	if errors.Is(err, errExit) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+
+	if parser.Active != nil {
+		return runUpstreamCommand(cfg, parser.Active.Name)
+	}
+
+	if err := upstream.Validate(&cfg.Config); err != nil {
+		return err
+	}
+	interceptor, err := signal.Intercept()
+	if err != nil {
+		return err
+	}
+	done, err := setUpLogging(cfg, interceptor)
+	if err != nil || done {
+		return err
+	}
+	log.Infof("Version: %v, with static address recovery",
+		loop.RichVersion())
+
+	daemon, err := NewDaemon(cfg)
+	if err != nil {
+		return err
+	}
+	go func() {
+		<-interceptor.ShutdownChannel()
+		daemon.Stop()
+	}()
+
+	err = daemon.Run()
+	interceptor.RequestShutdown()
+	if err != nil {
+		log.Errorf("Exiting: %v", err)
+	}
+
+	return err
+}
+
+// setUpLogging sends the log lines of upstream and of our packages to the
+// console and to upstream's log file. It reports whether the user only asked
+// for the list of subsystems.
+func setUpLogging(cfg *Config, interceptor signal.Interceptor) (bool, error) {
+	writer := build.NewRotatingLogWriter()
+	manager := build.NewSubLoggerManager(
+		build.NewDefaultLogHandlers(cfg.Logging, writer)...,
+	)
+	upstream.SetupLoggers(manager, interceptor)
+	for subsystem, use := range loggers {
+		lnd.AddSubLogger(manager, subsystem, interceptor, use)
+	}
+
+	if cfg.DebugLevel == "show" {
+		fmt.Printf("Supported subsystems: %v\n",
+			manager.SupportedSubsystems())
+
+		return true, nil
+	}
+
+	err := writer.InitLogRotator(
+		cfg.Logging.File, filepath.Join(cfg.LogDir, logFilename),
+	)
+	if err != nil {
+		return false, err
+	}
+
+	return false, build.ParseAndSetDebugLevels(cfg.DebugLevel, manager)
+}
+
+// runUpstreamCommand runs a command of upstream's daemon, such as view, which
+// upstream offers only through its own main function: that reads its own
+// configuration, so that it is handed ours, without our group, as a file.
+func runUpstreamCommand(cfg *Config, name string) error {
+	file, err := os.CreateTemp("", "loopd-*.conf")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(file.Name()) }()
+
+	cfg.ConfigFile = file.Name()
+	parser := flags.NewParser(&cfg.Config, flags.None)
+	flags.NewIniParser(parser).Write(file, flags.IniIncludeDefaults)
+	if err := file.Close(); err != nil {
+		return err
+	}
+
+	os.Args = []string{
+		os.Args[0], "--configfile=" + file.Name(),
+		"--network=" + cfg.Network, name,
+	}
+
+	return upstream.Run(upstream.RPCConfig{})
+}

@@ -1,0 +1,574 @@
+package loopd
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/lightninglabs/loop"
+	"github.com/looprecovery/looprecovery/actions"
+	"github.com/looprecovery/looprecovery/backup"
+	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/generation"
+	"github.com/looprecovery/looprecovery/recoveryfsm"
+	"github.com/looprecovery/looprecovery/recoveryrpc"
+	"github.com/looprecovery/looprecovery/states"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// tokenIDLength is the length of a token id in hex digits.
+const tokenIDLength = 64
+
+// recoveryServer is the Recovery service. It reads the journal only, and never
+// waits for a run that is at work.
+type recoveryServer struct {
+	recoveryrpc.UnimplementedRecoveryServer
+
+	daemon *Daemon
+}
+
+// StartRecovery implements recoveryrpc.RecoveryServer. A file that was sent is
+// durable before anything else happens.
+func (s *recoveryServer) StartRecovery(ctx context.Context,
+	req *recoveryrpc.StartRecoveryRequest) (
+	*recoveryrpc.StartRecoveryResponse, error) {
+
+	kind := states.Kind(req.Kind)
+	if kind == "" {
+		kind = states.Restore
+	}
+
+	var request actions.Request
+	switch choice := req.Choice.(type) {
+	case *recoveryrpc.StartRecoveryRequest_BackupFile:
+		if len(choice.BackupFile.GetContent()) == 0 {
+			return nil, badRequest("the backup file is empty")
+		}
+		path, err := s.daemon.backups.store.Receive(
+			choice.BackupFile.GetName(),
+			choice.BackupFile.GetContent(),
+		)
+		if err != nil {
+			return nil, badRequest(err.Error())
+		}
+		request.BackupFile = path
+
+	case *recoveryrpc.StartRecoveryRequest_TokenId:
+		raw, err := hex.DecodeString(choice.TokenId)
+		if err != nil || len(choice.TokenId) != tokenIDLength {
+			return nil, badRequest("a token id has 64 hex digits")
+		}
+		request.TokenID = hex.EncodeToString(raw)
+	}
+
+	_, known := states.Current(kind)
+	switch {
+	case !known:
+		return nil, badRequest("unknown kind " + req.Kind)
+
+	case kind == states.Rescan && req.Choice != nil:
+		return nil, badRequest("a rescan takes no backup")
+	}
+
+	run, err := s.daemon.engine.Start(ctx, kind, request)
+	if err != nil {
+		return nil, rpcError(err)
+	}
+
+	return &recoveryrpc.StartRecoveryResponse{Run: marshalRun(run)}, nil
+}
+
+// GetRecovery implements recoveryrpc.RecoveryServer.
+func (s *recoveryServer) GetRecovery(ctx context.Context,
+	req *recoveryrpc.GetRecoveryRequest) (*recoveryrpc.GetRecoveryResponse,
+	error) {
+
+	resp := &recoveryrpc.GetRecoveryResponse{
+		Daemon:   s.daemon.embeddedStatus(),
+		Warnings: s.daemon.warnings(ctx),
+	}
+
+	run, err := s.find(ctx, req.Id)
+	switch {
+	case req.Id == "" && errors.Is(err, recoveryfsm.ErrNoRun):
+		return resp, nil
+
+	case err != nil:
+		return nil, rpcError(err)
+	}
+	resp.Run = marshalRun(run)
+
+	return resp, nil
+}
+
+// SubscribeRecovery implements recoveryrpc.RecoveryServer.
+func (s *recoveryServer) SubscribeRecovery(
+	req *recoveryrpc.SubscribeRecoveryRequest,
+	stream grpc.ServerStreamingServer[recoveryrpc.RecoveryUpdate]) error {
+
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	defer context.AfterFunc(s.daemon.shutdown, cancel)()
+
+	run, err := s.find(ctx, req.Id)
+	if err != nil {
+		return rpcError(err)
+	}
+	err = stream.Send(&recoveryrpc.RecoveryUpdate{Run: marshalRun(run)})
+	if err != nil {
+		return err
+	}
+
+	after := max(req.FromSeq, 1) - 1
+	for update, err := range s.daemon.engine.Subscribe(
+		ctx, run.ID, after,
+	) {
+		switch {
+		case s.daemon.shutdown.Err() != nil:
+			return recoveryrpc.StatusError(
+				codes.Unavailable, states.Starting,
+				"loopd is stopping",
+			)
+
+		case ctx.Err() != nil:
+			return ctx.Err()
+
+		case err != nil:
+			return rpcError(err)
+		}
+
+		message := &recoveryrpc.RecoveryUpdate{
+			Run: marshalRun(update.Run),
+		}
+		if update.Event != nil {
+			message.Event = marshalEvent(*update.Event)
+		}
+		if err := stream.Send(message); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+// ListRecoveries implements recoveryrpc.RecoveryServer.
+func (s *recoveryServer) ListRecoveries(ctx context.Context,
+	req *recoveryrpc.ListRecoveriesRequest) (
+	*recoveryrpc.ListRecoveriesResponse, error) {
+
+	limit := int(req.MaxRuns)
+	if limit == 0 {
+		limit = recoveryrpc.MaxRuns
+	}
+	if limit > recoveryrpc.MaxRuns {
+		return nil, badRequest("too many runs asked for")
+	}
+
+	runs, err := s.daemon.engine.List(ctx)
+	if err != nil {
+		return nil, rpcError(err)
+	}
+	resp := &recoveryrpc.ListRecoveriesResponse{}
+	for _, run := range runs[:min(limit, len(runs))] {
+		resp.Runs = append(resp.Runs, marshalRun(run))
+	}
+
+	return resp, nil
+}
+
+// ResumeRecovery implements recoveryrpc.RecoveryServer.
+func (s *recoveryServer) ResumeRecovery(ctx context.Context,
+	req *recoveryrpc.ResumeRecoveryRequest) (
+	*recoveryrpc.ResumeRecoveryResponse, error) {
+
+	run, err := s.find(ctx, req.Id)
+	if err != nil {
+		return nil, rpcError(err)
+	}
+	run, err = s.daemon.engine.Resume(ctx, run.ID)
+	if err != nil {
+		return nil, rpcError(err)
+	}
+
+	return &recoveryrpc.ResumeRecoveryResponse{Run: marshalRun(run)}, nil
+}
+
+// CancelRecovery implements recoveryrpc.RecoveryServer.
+func (s *recoveryServer) CancelRecovery(ctx context.Context,
+	req *recoveryrpc.CancelRecoveryRequest) (
+	*recoveryrpc.CancelRecoveryResponse, error) {
+
+	run, err := s.find(ctx, req.Id)
+	if err != nil {
+		return nil, rpcError(err)
+	}
+	run, err = s.daemon.engine.Cancel(ctx, run.ID)
+	if err != nil {
+		return nil, rpcError(err)
+	}
+
+	return &recoveryrpc.CancelRecoveryResponse{Run: marshalRun(run)}, nil
+}
+
+// ListBackups implements recoveryrpc.RecoveryServer.
+func (s *recoveryServer) ListBackups(ctx context.Context,
+	_ *recoveryrpc.ListBackupsRequest) (*recoveryrpc.ListBackupsResponse,
+	error) {
+
+	entries, err := s.daemon.backups.List(ctx)
+	resp := &recoveryrpc.ListBackupsResponse{}
+	for _, place := range placeErrors(err) {
+		resp.PlaceErrors = append(
+			resp.PlaceErrors, &recoveryrpc.PlaceError{
+				Place: place.Place,
+				Error: place.Err.Error(),
+			},
+		)
+	}
+	if err != nil && len(resp.PlaceErrors) == 0 {
+		return nil, rpcError(err)
+	}
+
+	for _, entry := range entries {
+		resp.Backups = append(resp.Backups, marshalBackup(entry))
+	}
+	slices.SortFunc(resp.Backups, func(a, b *recoveryrpc.Backup) int {
+		switch {
+		case a.Path < b.Path:
+			return -1
+
+		case a.Path > b.Path:
+			return 1
+
+		default:
+			return 0
+		}
+	})
+
+	return resp, nil
+}
+
+// find returns a run by id, or the latest one if the id is empty.
+func (s *recoveryServer) find(ctx context.Context, id string) (recoveryfsm.Run,
+	error) {
+
+	if id != "" {
+		return s.daemon.engine.Get(ctx, id)
+	}
+
+	run, err := s.daemon.engine.Latest(ctx)
+	if err != nil {
+		return recoveryfsm.Run{}, err
+	}
+	if run == nil {
+		return recoveryfsm.Run{}, recoveryfsm.ErrNoRun
+	}
+
+	return *run, nil
+}
+
+// embeddedStatus says how the embedded daemon is.
+func (d *Daemon) embeddedStatus() *recoveryrpc.DaemonStatus {
+	held, up, reason := d.gate.status()
+
+	result := &recoveryrpc.DaemonStatus{
+		Network: d.cfg.Network,
+		Version: loop.Version(),
+	}
+	switch {
+	case up && !held:
+		result.State = recoveryrpc.DaemonState_DAEMON_UP
+		return result
+
+	case held && reason != states.Starting:
+		result.State = recoveryrpc.DaemonState_DAEMON_HELD
+		reason = states.RecoveryActive
+
+	case reason == states.Starting:
+		result.State = recoveryrpc.DaemonState_DAEMON_STARTING
+
+	default:
+		result.State = recoveryrpc.DaemonState_DAEMON_DOWN
+	}
+
+	explanation := states.Explain(reason)
+	result.Reason = string(reason)
+	result.Sentence = explanation.Sentence
+	result.NextCommand = explanation.Next
+
+	return result
+}
+
+// warnings returns what stands in the way of safety.
+func (d *Daemon) warnings(ctx context.Context) []*recoveryrpc.Warning {
+	var result []*recoveryrpc.Warning
+	if warning := d.protector.standing(); warning != nil {
+		result = append(result, warning)
+	}
+	if warning := d.rowAloneWarning(ctx); warning != nil {
+		result = append(result, warning)
+	}
+
+	return append(result, d.blindWarnings()...)
+}
+
+// rowAloneWarning warns of an address without its token.
+func (d *Daemon) rowAloneWarning(ctx context.Context) *recoveryrpc.Warning {
+	probe, err := d.tokens.Probe()
+	if err != nil || probe.Status == generation.TokenPaid {
+		return nil
+	}
+	rows, err := d.database.All(ctx)
+	if err != nil || len(rows) == 0 {
+		return nil
+	}
+
+	return &recoveryrpc.Warning{
+		Code: "ADDRESS_WITHOUT_TOKEN",
+		Sentence: "There is a static address but not the L402 token " +
+			"it is bound to. The next call to the server buys a " +
+			"token that does not belong to it; deposits can then " +
+			"only be swept after their timeout.",
+		NextCommand: "loop recover --backup_file FILE",
+	}
+}
+
+// placeErrors returns the parts of an error that name a backup place.
+func placeErrors(err error) []*backup.PlaceError {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var result []*backup.PlaceError
+		for _, part := range joined.Unwrap() {
+			result = append(result, placeErrors(part)...)
+		}
+
+		return result
+	}
+
+	var place *backup.PlaceError
+	if errors.As(err, &place) {
+		return []*backup.PlaceError{place}
+	}
+
+	return nil
+}
+
+// badRequest refuses a request that makes no sense.
+func badRequest(detail string) error {
+	return recoveryrpc.StatusError(
+		codes.InvalidArgument, states.BadRequest, detail,
+	)
+}
+
+// rpcError turns an error of the engine or of a port into a status.
+func rpcError(err error) error {
+	var (
+		blocked *actions.BlockError
+		refused *recoveryfsm.RefusedError
+	)
+	switch {
+	case errors.Is(err, recoveryfsm.ErrNoRun):
+		return recoveryrpc.StatusError(
+			codes.NotFound, states.NoSuchRun, "",
+		)
+
+	case errors.As(err, &refused):
+		return recoveryrpc.StatusError(
+			codes.FailedPrecondition, refused.Reason, refused.RunID,
+		)
+
+	case errors.As(err, &blocked):
+		return recoveryrpc.StatusError(
+			codes.FailedPrecondition, blocked.Reason,
+			blocked.Detail,
+		)
+
+	case errors.Is(err, errLndNotReady):
+		return recoveryrpc.StatusError(
+			codes.Unavailable, states.LndDown, "",
+		)
+
+	default:
+		return recoveryrpc.StatusError(
+			codes.Internal, states.LndDown, err.Error(),
+		)
+	}
+}
+
+// stamp renders a time, or nil for none.
+func stamp(when time.Time) *timestamppb.Timestamp {
+	if when.IsZero() {
+		return nil
+	}
+
+	return timestamppb.New(when)
+}
+
+// marshalRun renders a run.
+func marshalRun(run recoveryfsm.Run) *recoveryrpc.Run {
+	facts := run.Facts
+	result := &recoveryrpc.Run{
+		Id:          run.ID,
+		Kind:        string(run.Kind),
+		Version:     run.Version,
+		State:       string(run.State),
+		BlockedFrom: string(run.BlockedFrom),
+		Reason:      string(run.Reason),
+		Detail:      run.Detail,
+		Attempt:     run.Attempt,
+		LastError:   run.LastError,
+		NextRetry:   stamp(run.NextRetry),
+		Created:     stamp(run.Created),
+		Updated:     stamp(run.Updated),
+		Automatic:   facts.Request.Automatic,
+		LastSeq:     run.LastSeq,
+		Birthday:    facts.Birthday,
+		Summary:     string(facts.Summary),
+		Effects:     marshalEffects(facts.Effects),
+		Finished:    run.Finished,
+	}
+	if run.Reason != "" {
+		explanation := states.Explain(run.Reason)
+		result.Sentence = explanation.Sentence
+		result.Untouched = explanation.Untouched
+		result.NextCommand = explanation.Next
+	}
+	if progress := run.Progress; progress != nil {
+		result.Progress = &recoveryrpc.Progress{
+			Height:          progress.Height,
+			Birthday:        progress.Birthday,
+			Tip:             progress.Tip,
+			Pass:            progress.Pass,
+			Outputs:         uint32(progress.Outputs),
+			BlocksPerSecond: progress.BlocksPerSecond,
+			EtaSeconds:      uint64(progress.ETA.Seconds()),
+		}
+	}
+	if located := facts.Located; located != nil {
+		result.Backup = &recoveryrpc.LocatedBackup{
+			Path:    located.Path,
+			Sha256:  located.SHA256,
+			TokenId: located.TokenID,
+			Others:  located.Others,
+		}
+	}
+	result.Generation = marshalGeneration(facts.Generation)
+	result.Coverage = marshalCoverage(facts.Coverage)
+
+	return result
+}
+
+// marshalGeneration renders a generation, or nil.
+func marshalGeneration(gen *actions.Generation) *recoveryrpc.Generation {
+	if gen == nil {
+		return nil
+	}
+
+	return &recoveryrpc.Generation{
+		Network:         gen.Network,
+		TokenId:         gen.TokenID,
+		TokenCreated:    stamp(gen.Created()),
+		Address:         gen.Address,
+		ProtocolVersion: gen.ProtocolVersion,
+		KeyFamily:       gen.KeyFamily,
+		KeyIndex:        gen.KeyIndex,
+		Expiry:          gen.Expiry,
+		FirstHeight:     gen.FirstHeight,
+		ServerKey:       gen.ServerKey,
+		ClientKey:       gen.ClientKey,
+		ReceiveFamily:   gen.ReceiveFamily,
+		ChangeFamily:    gen.ChangeFamily,
+	}
+}
+
+// marshalEffects renders what a run changed.
+func marshalEffects(effects actions.Effects) *recoveryrpc.Effects {
+	result := &recoveryrpc.Effects{
+		TokenPlaced:    effects.TokenPlaced,
+		SetAside:       effects.SetAside,
+		ScriptImported: effects.ScriptImported,
+		RowCreated:     effects.RowCreated,
+	}
+	for family, keys := range effects.KeysAdvanced {
+		result.KeysAdvanced = append(
+			result.KeysAdvanced, &recoveryrpc.KeysAdvanced{
+				Family: family, Keys: keys,
+			},
+		)
+	}
+	slices.SortFunc(
+		result.KeysAdvanced,
+		func(a, b *recoveryrpc.KeysAdvanced) int {
+			return int(a.Family) - int(b.Family)
+		},
+	)
+
+	return result
+}
+
+// marshalCoverage renders the evidence of a scan, or nil.
+func marshalCoverage(coverage *chainscan.Coverage) *recoveryrpc.Coverage {
+	if coverage == nil {
+		return nil
+	}
+
+	result := &recoveryrpc.Coverage{
+		Birthday:  coverage.Birthday,
+		TipHeight: coverage.Tip.Height,
+		TipHash:   coverage.Tip.Hash.String(),
+		Source:    coverage.Source,
+		Passes:    coverage.Passes,
+		Blocks:    coverage.Blocks,
+	}
+	for _, family := range coverage.Families {
+		result.Families = append(
+			result.Families, &recoveryrpc.FamilyCoverage{
+				Family: family.Family,
+				Fixed:  family.Fixed,
+				Used:   family.Used,
+				Tested: family.Tested,
+			},
+		)
+	}
+
+	return result
+}
+
+// marshalEvent renders an event.
+func marshalEvent(event recoveryfsm.Event) *recoveryrpc.Event {
+	return &recoveryrpc.Event{
+		Seq:    event.Seq,
+		Time:   stamp(event.Time),
+		From:   string(event.From),
+		Event:  string(event.Event),
+		To:     string(event.To),
+		Reason: string(event.Reason),
+		Detail: event.Detail,
+	}
+}
+
+// marshalBackup renders a judged file.
+func marshalBackup(entry backup.Entry) *recoveryrpc.Backup {
+	result := &recoveryrpc.Backup{
+		Path:     entry.Path,
+		Place:    entry.Place,
+		Verdict:  string(entry.Verdict),
+		Detail:   entry.Detail,
+		Network:  entry.Network,
+		Sha256:   hex.EncodeToString(entry.SHA256[:]),
+		Size:     entry.Size,
+		Modified: stamp(entry.ModTime),
+	}
+	if entry.TokenID != [32]byte{} {
+		result.TokenId = hex.EncodeToString(entry.TokenID[:])
+		result.TokenCreated = stamp(entry.TokenCreated)
+	}
+
+	return result
+}
