@@ -10,6 +10,7 @@ import (
 
 	"github.com/lightninglabs/loop/staticaddr/script"
 	"github.com/looprecovery/looprecovery/generation"
+	"github.com/looprecovery/looprecovery/internal/failpoint"
 	"github.com/looprecovery/looprecovery/states"
 )
 
@@ -125,6 +126,7 @@ func (r *run) placeToken(ctx context.Context, facts *Facts, token []byte,
 		switch {
 		case err == nil:
 			facts.Effects.TokenPlaced = true
+			failpoint.Hit(failpoint.ImportTokenAfterLink)
 
 		// Somebody else was faster: see what it is.
 		case !errors.Is(err, fs.ErrExist):

@@ -60,7 +60,8 @@ type Node interface {
 
 // Chain is the best chain as lnd's node sees it.
 type Chain interface {
-	// BestBlock returns the tip.
+	// BestBlock returns the tip. While the node is not synced, and so does
+	// not know it, that is a passing error.
 	BestBlock(ctx context.Context) (chainscan.BlockStamp, error)
 
 	// BlockHash returns the hash of the best chain's block at a height.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/internal/failpoint"
 	"github.com/looprecovery/looprecovery/states"
 )
 
@@ -25,8 +26,6 @@ func (r *run) reconciled(ctx context.Context, facts *Facts) (states.Event,
 		return "", err
 	}
 
-	// The outputs are read once more after the chain was looked at: a
-	// summary must not change while it is checked.
 	onChain, err := r.onBestChain(ctx, facts.Coverage.Tip)
 	if err != nil {
 		return "", err
@@ -38,6 +37,8 @@ func (r *run) reconciled(ctx context.Context, facts *Facts) (states.Event,
 		return states.Reorged, nil
 	}
 
+	// The outputs are read once more after the chain was looked at: a
+	// summary must not change while it is checked.
 	again, err := r.summarize(ctx, facts)
 	if err != nil {
 		return "", err
@@ -47,6 +48,7 @@ func (r *run) reconciled(ctx context.Context, facts *Facts) (states.Event,
 			"were summed up")
 	}
 	facts.Summary = summary
+	failpoint.Hit(failpoint.ReconciledBeforeSummary)
 
 	return states.Done, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/lightninglabs/loop/staticaddr/script"
+	"github.com/looprecovery/looprecovery/internal/failpoint"
 	"github.com/looprecovery/looprecovery/states"
 )
 
@@ -41,6 +42,7 @@ func (r *run) recreateAddress(ctx context.Context, facts *Facts) (states.Event,
 	if err != nil {
 		return "", err
 	}
+	failpoint.Hit(failpoint.RecreateAddressAfterAdvance)
 
 	err = r.watchScript(ctx, facts)
 	if err != nil {
@@ -84,6 +86,7 @@ func (r *run) watchScript(ctx context.Context, facts *Facts) error {
 	if err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.RecreateAddressAfterImport)
 	facts.Effects.ScriptImported = facts.Effects.ScriptImported || isNew
 
 	return r.Visibility.ImportDone(ctx, pkScript, isNew)
@@ -115,6 +118,7 @@ func (r *run) createRow(ctx context.Context, facts *Facts,
 		return err
 	}
 	facts.Effects.RowCreated = true
+	failpoint.Hit(failpoint.RecreateAddressAfterRow)
 
 	there, err = r.checkRows(ctx, row)
 	if err == nil && !there {

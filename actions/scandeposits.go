@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/internal/failpoint"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/looprecovery/looprecovery/staticaddr"
 )
@@ -38,6 +39,7 @@ func (r *run) scanDeposits(ctx context.Context, facts *Facts) (states.Event,
 	if err != nil {
 		return "", err
 	}
+	failpoint.Hit(failpoint.ScanDepositsAfterPublish)
 
 	err = r.advanceFamilies(ctx, facts, result.Coverage)
 	if err != nil {

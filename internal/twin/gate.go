@@ -36,13 +36,19 @@ func (g *Gate) Close(ctx context.Context) error {
 	})
 }
 
-// Open lets the embedded daemon start. The hook cannot make it fail.
+// Open lets the embedded daemon start. It cannot fail: of a hook's errors only
+// the end of the process keeps it from its effect.
 func (g *Gate) Open() {
-	_ = g.calls.do(context.Background(), "gate.Open", func() error {
+	open := func() error {
 		g.Set(false)
 
 		return nil
-	})
+	}
+
+	err := g.calls.do(context.Background(), "gate.Open", open)
+	if err != nil && !g.calls.dead() {
+		_ = open()
+	}
 }
 
 // Set closes or opens the gate, as the daemon does when it starts.

@@ -53,8 +53,16 @@ type calls struct {
 	hook       Hook
 	log        []string
 	lndErr     error
-	crashed    bool
 	violations []string
+
+	// crashed is closed when the process ends, and replaced when the next
+	// one starts.
+	crashed chan struct{}
+}
+
+// newCalls returns the state of a process that has just started.
+func newCalls() *calls {
+	return &calls{crashed: make(chan struct{})}
 }
 
 // do makes one call of a port.
@@ -100,11 +108,11 @@ func (c *calls) doLnd(ctx context.Context, call string,
 // at calls the hook, and notes if it ends the process.
 func (c *calls) at(ctx context.Context, point Point) error {
 	c.mu.Lock()
-	hook, crashed := c.hook, c.crashed
+	hook := c.hook
 	c.mu.Unlock()
 
 	switch {
-	case crashed:
+	case c.dead():
 		return ErrCrashed
 
 	case hook == nil:
@@ -113,12 +121,56 @@ func (c *calls) at(ctx context.Context, point Point) error {
 
 	err := hook(ctx, point)
 	if errors.Is(err, ErrCrashed) {
-		c.mu.Lock()
-		c.crashed = true
-		c.mu.Unlock()
+		c.die()
 	}
 
 	return err
+}
+
+// die ends the process.
+func (c *calls) die() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	select {
+	case <-c.crashed:
+	default:
+		close(c.crashed)
+	}
+}
+
+// dead reports whether the process has ended.
+func (c *calls) dead() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	select {
+	case <-c.crashed:
+		return true
+
+	default:
+		return false
+	}
+}
+
+// process returns a context that ends with the process: what waits or tries
+// again does not outlive it. The function releases it.
+func (c *calls) process(ctx context.Context) (context.Context, func()) {
+	c.mu.Lock()
+	crashed := c.crashed
+	c.mu.Unlock()
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-crashed:
+			cancel(ErrCrashed)
+
+		case <-ctx.Done():
+		}
+	}()
+
+	return ctx, func() { cancel(nil) }
 }
 
 // violate records something that must never happen.
@@ -201,17 +253,20 @@ func FailAt(point Point, nth int, err error) Hook {
 
 // Crashed reports whether the process has ended.
 func (w *World) Crashed() bool {
-	w.calls.mu.Lock()
-	defer w.calls.mu.Unlock()
+	return w.calls.dead()
+}
 
-	return w.calls.crashed
+// Context returns a context that ends when the process does, and a function
+// that releases it.
+func (w *World) Context(ctx context.Context) (context.Context, func()) {
+	return w.calls.process(ctx)
 }
 
 // Restart starts the next process. The gate, which is the process's own, is
 // closed or open as the daemon decides.
 func (w *World) Restart(closed bool) {
 	w.calls.mu.Lock()
-	w.calls.crashed = false
+	w.calls.crashed = make(chan struct{})
 	w.calls.mu.Unlock()
 
 	w.Gate.Set(closed)

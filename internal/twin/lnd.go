@@ -223,12 +223,7 @@ func (l *Lnd) Key(locator keychain.KeyLocator) (*btcec.PrivateKey, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
-	account, err := l.account(int32(locator.Family))
-	if err != nil {
-		return nil, err
-	}
-
-	branch, err := account.Derive(0)
+	branch, err := l.branch(int32(locator.Family))
 	if err != nil {
 		return nil, err
 	}
@@ -272,6 +267,45 @@ func (l *Lnd) Watches(pkScript []byte) bool {
 	defer l.mu.Unlock()
 
 	return l.scripts[string(pkScript)]
+}
+
+// branches keeps the branches that were derived, by seed and family: tests
+// build many worlds that are alike.
+var branches sync.Map
+
+// branchID names a branch.
+type branchID struct {
+	seed   [32]byte
+	family int32
+	params *chaincfg.Params
+}
+
+// branch derives m/1017'/coin'/family'/0.
+func (l *Lnd) branch(family int32) (*hdkeychain.ExtendedKey, error) {
+	id := branchID{l.seed, family, l.params}
+	if known, ok := branches.Load(id); ok {
+		return known.(*hdkeychain.ExtendedKey), nil
+	}
+
+	account, err := l.account(family)
+	if err != nil {
+		return nil, err
+	}
+
+	branch, err := account.Derive(0)
+	if err != nil {
+		return nil, err
+	}
+
+	// Deriving a first child makes the branch compute its public key, which
+	// it keeps: from then on it is only read.
+	_, err = branch.Derive(0)
+	if err != nil {
+		return nil, err
+	}
+	branches.Store(id, branch)
+
+	return branch, nil
 }
 
 // account derives m/1017'/coin'/family'.

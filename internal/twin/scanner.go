@@ -26,6 +26,9 @@ func (s *Scanner) Scan(ctx context.Context, runID string,
 
 	var result *chainscan.Result
 	err := s.calls.doLnd(ctx, "scanner.Scan", func() error {
+		ctx, release := s.calls.process(ctx)
+		defer release()
+
 		var err error
 		result, err = chainscan.Run(ctx, chainscan.Config{
 			Source:     s.chain,
@@ -34,6 +37,9 @@ func (s *Scanner) Scan(ctx context.Context, runID string,
 			LookAhead:  request.LookAhead,
 			Checkpoint: &checkpoint{s.calls, s.memory(runID)},
 		})
+		if s.calls.dead() {
+			return ErrCrashed
+		}
 
 		return err
 	})
