@@ -39,10 +39,10 @@ type Cursor struct {
 	// PassedFrontier is Complete at the end of the pass before this one.
 	PassedFrontier map[int32]uint32 `json:"passed_frontier,omitempty"`
 
-	// History names blocks of the chain that was walked, by height, from
-	// the one before the birthday to the highest of any pass: all of the
-	// last ones and ever fewer of the older ones. The highest of them that
-	// is still on the best chain is where a reorg leads back to.
+	// History names blocks of the chain that was walked, by height, up to
+	// the highest of any pass: all of the last ones and ever fewer of the
+	// older ones. The highest of them that is still on the best chain is
+	// where a reorg leads back to.
 	History []BlockStamp `json:"history"`
 }
 

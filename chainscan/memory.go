@@ -68,8 +68,8 @@ func (m *MemoryCheckpoint) Commit(ctx context.Context, chunk Chunk) error {
 	}
 	for _, spend := range chunk.Spends {
 		output, ok := outputs[spend.Output.OutPoint]
-		if !ok {
-			return fmt.Errorf("output %v is not stored",
+		if !ok || spend.Output.Spend == nil {
+			return fmt.Errorf("no output %v, or no spend of it",
 				spend.Output.OutPoint)
 		}
 		output.Spend = spend.Output.Spend

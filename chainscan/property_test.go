@@ -102,6 +102,20 @@ func newStory(seed uint64) *story {
 			call: call, branch: s.change().branch,
 		})
 
+		// Now and then the chain before comes back for a while.
+		if s.rng.IntN(4) == 0 {
+			for _, branch := range []simBranch{
+				before, s.state.branch,
+			} {
+				call += s.rng.IntN(len(before))
+				s.switches = append(s.switches, simSwitch{
+					call: call, branch: branch,
+				})
+			}
+
+			continue
+		}
+
 		// Now and then the best chain is cut back for a while first.
 		if s.rng.IntN(3) == 0 {
 			cut := max(len(before)-1-s.rng.IntN(12), 1)

@@ -271,13 +271,8 @@ func (s *scan) step(ctx context.Context) (*Result, error) {
 // align makes sure that the blocks walked are on the best chain, and rolls back
 // to the last one that is if not.
 func (s *scan) align(ctx context.Context) error {
-	top, ok := s.history.top()
-	if !ok {
-		return nil
-	}
-
 	proven := false
-	for _, stamp := range slices.Backward(s.history) {
+	for i, stamp := range slices.Backward(s.history) {
 		if stamp.Height > s.tip.Height {
 			continue
 		}
@@ -287,28 +282,61 @@ func (s *scan) align(ctx context.Context) error {
 		case err != nil:
 			return err
 
-		case on && stamp == top:
-			return nil
-
-		// The best chain ends below the top without contradicting it.
-		// If it ends far below, the node is catching up.
-		case on && !proven &&
-			top.Height-s.tip.Height > s.tuning.historyDense:
-
-			return &passingError{err: errBehind}
+		case on && i == len(s.history)-1:
+			return s.alignCursor(ctx)
 
 		case on:
-			s.rollBack(stamp)
-
-			return nil
+			return s.leave(stamp, proven)
 		}
 		proven = true
 	}
 
-	if !proven {
+	switch {
+	case len(s.history) == 0:
+		return nil
+
+	case !proven:
 		return &passingError{err: errBehind}
 	}
 	s.rollBack(BlockStamp{Height: s.cfg.Birthday - 1})
+
+	return nil
+}
+
+// leave rolls back to the last block that is on the best chain. It is no reorg
+// if the best chain ends far below what was walked and does not contradict it:
+// then the node is catching up.
+func (s *scan) leave(last BlockStamp, proven bool) error {
+	top, _ := s.history.top()
+	if !proven && top.Height-s.tip.Height > s.tuning.historyDense {
+		return &passingError{err: errBehind}
+	}
+	s.rollBack(last)
+
+	return nil
+}
+
+// alignCursor makes sure that the cursor is on the best chain, where the
+// highest block walked is. In a later pass it can have strayed to a branch that
+// was the best chain for a while.
+func (s *scan) alignCursor(ctx context.Context) error {
+	top, _ := s.history.top()
+	if s.at.Height < s.cfg.Birthday || s.at == top {
+		return nil
+	}
+
+	on, err := s.onBestChain(ctx, s.at)
+	if err != nil || on {
+		return err
+	}
+
+	to := BlockStamp{Height: s.cfg.Birthday - 1}
+	for _, stamp := range s.history {
+		if stamp.Height < s.at.Height {
+			to = stamp
+		}
+	}
+	s.rollBack(to)
 
 	return nil
 }
@@ -548,15 +576,6 @@ func (s *scan) follows(blk block) bool {
 
 // arrive moves the cursor to a block that was walked.
 func (s *scan) arrive(blk block) {
-	// The block before the birthday belongs to the history: if it leaves
-	// the best chain, nothing of the scan is left.
-	if len(s.history) == 0 && blk.Height > 0 {
-		s.history.push(BlockStamp{
-			Height: blk.Height - 1,
-			Hash:   headerPrevious(blk.raw),
-		})
-	}
-
 	top, ok := s.history.top()
 	if !ok || blk.Height > top.Height {
 		s.history.push(blk.BlockStamp)
@@ -567,28 +586,21 @@ func (s *scan) arrive(blk block) {
 	s.faults.set(nil)
 }
 
-// settle lets the families grow by what the last block brought, until nothing
-// new becomes known.
+// settle lets the families grow by what the last block brought. What becomes
+// known by that is looked up in the record, which holds this block too, or is
+// left to the next pass.
 func (s *scan) settle(ctx context.Context) error {
-	for len(s.match.takeFresh()) > 0 {
-		added, err := s.match.grow(ctx, s.margin(), s.record != nil)
-		if err != nil {
-			return err
-		}
-
-		// The record holds this block too.
-		if s.record != nil {
-			s.todo.keys = append(s.todo.keys, added...)
-
-			return s.drain(ctx)
-		}
-
-		if err := s.match.walk(s.last, nil); err != nil {
-			return err
-		}
+	if len(s.match.takeFresh()) == 0 {
+		return nil
 	}
 
-	return nil
+	added, err := s.match.grow(ctx, s.margin(), s.record != nil)
+	if err != nil || s.record == nil {
+		return err
+	}
+	s.todo.keys = append(s.todo.keys, added...)
+
+	return s.drain(ctx)
 }
 
 // drain looks up in the record what became known late: scripts, and outpoints
@@ -666,7 +678,7 @@ func (s *scan) due() bool {
 
 // commit saves the cursor and what was found up to it.
 func (s *scan) commit(ctx context.Context) error {
-	if s.walked == 0 && s.rollback == nil && len(s.match.changes) == 0 {
+	if s.walked == 0 && s.rollback == nil {
 		return nil
 	}
 

@@ -215,6 +215,10 @@ func (c *Checkpoint) saveSpend(ctx context.Context, tx *sql.Tx,
 	spend chainscan.OutputSpend) error {
 
 	outPoint, by := spend.Output.OutPoint, spend.Output.Spend
+	if by == nil {
+		return fmt.Errorf("no spend of output %v", outPoint)
+	}
+
 	err := c.saveTransaction(ctx, tx, by.TxID, by.SpendingTx)
 	if err != nil {
 		return err

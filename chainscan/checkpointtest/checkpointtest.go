@@ -278,18 +278,21 @@ func testRollbackAll(t *testing.T, open Open) {
 	requireStored(t, open, 9)
 }
 
-// testSpendOfNothing: a spend of an output that is not stored is an error, not
-// a silent loss, and the chunk leaves nothing behind.
+// testSpendOfNothing: a spend of an output that is not stored, or none at all,
+// is an error, not a silent loss, and the chunk leaves nothing behind.
 func testSpendOfNothing(t *testing.T, open Open) {
 	commit(t, open, 20, chainscan.Chunk{
 		Outputs: []chainscan.Output{output(1, 18)},
 	})
-	require.Error(t, open().Commit(t.Context(), chainscan.Chunk{
-		Cursor:  cursor(30),
-		Outputs: []chainscan.Output{output(3, 25)},
-		Spends: []chainscan.OutputSpend{
-			{Output: spent(output(2, 18), 29)},
-		},
-	}))
-	requireStored(t, open, 20, output(1, 18))
+
+	for _, of := range []chainscan.Output{
+		spent(output(2, 18), 29), output(1, 18),
+	} {
+		require.Error(t, open().Commit(t.Context(), chainscan.Chunk{
+			Cursor:  cursor(30),
+			Outputs: []chainscan.Output{output(3, 25)},
+			Spends:  []chainscan.OutputSpend{{Output: of}},
+		}))
+		requireStored(t, open, 20, output(1, 18))
+	}
 }
