@@ -1,13 +1,13 @@
 package itest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/looprecovery/looprecovery/internal/regtest"
-	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -16,18 +16,62 @@ const (
 
 	// logRoot takes one directory of logs for each failed story.
 	logRoot = "../.cache/itest"
+
+	// keepLogsVariable keeps the logs of all stories.
+	keepLogsVariable = "KEEP_LOGS"
 )
 
-// programs is where the programs are, as an absolute path.
-var programs string
+// The places of a whole run, as absolute paths.
+var (
+	// programs is where the programs are.
+	programs string
 
-// TestMain checks that the programs are there.
+	// worldRoot holds the directories of the worlds.
+	worldRoot string
+
+	// scratchRoot holds what the stories themselves keep for a while.
+	scratchRoot string
+
+	// tempRoot is the directory of temporary files of every program: none
+	// of them may leave a secret there.
+	tempRoot string
+)
+
+// TestMain checks that the programs are there, and ends every process at the
+// end.
 func TestMain(m *testing.M) {
-	if err := findPrograms(); err != nil {
+	code, err := run(m)
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "itest:", err)
-		os.Exit(1)
+		code = 1
 	}
-	os.Exit(m.Run())
+	os.Exit(code)
+}
+
+// run prepares the places, runs the stories and cleans up.
+func run(m *testing.M) (int, error) {
+	if err := findPrograms(); err != nil {
+		return 1, err
+	}
+	root, err := os.MkdirTemp("", "loop-itest-*")
+	if err != nil {
+		return 1, err
+	}
+	worldRoot = filepath.Join(root, "worlds")
+	scratchRoot = filepath.Join(root, "scratch")
+	tempRoot = filepath.Join(root, "tmp")
+	for _, dir := range []string{worldRoot, scratchRoot, tempRoot} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return 1, err
+		}
+	}
+	if err := os.Setenv("TMPDIR", tempRoot); err != nil {
+		return 1, err
+	}
+
+	code := m.Run()
+
+	return code, errors.Join(stopWorlds(), os.RemoveAll(root))
 }
 
 // findPrograms sets programs and checks that all are there.
@@ -42,38 +86,4 @@ func findPrograms() error {
 	}
 
 	return regtest.CheckBinaries(programs, regtest.Binaries...)
-}
-
-// story is what a test of this package works with.
-type story struct {
-	*testing.T
-	*regtest.Network
-}
-
-// newStory starts a network that is stopped when the test ends. Its logs are
-// kept if the test fails or if KEEP_LOGS is set.
-func newStory(t *testing.T, config regtest.Config) *story {
-	t.Helper()
-
-	logDir, err := filepath.Abs(filepath.Join(logRoot, t.Name()))
-	require.NoError(t, err)
-	require.NoError(t, os.RemoveAll(logDir))
-	t.Cleanup(func() {
-		if t.Failed() || os.Getenv("KEEP_LOGS") != "" {
-			t.Logf("the logs are in %s", logDir)
-
-			return
-		}
-		_ = os.RemoveAll(logDir)
-	})
-
-	config.BinDir = programs
-	config.BaseDir, config.LogDir = t.TempDir(), logDir
-	network, err := regtest.NewNetwork(t.Context(), config)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		require.NoError(t, network.Stop())
-	})
-
-	return &story{T: t, Network: network}
 }

@@ -15,14 +15,14 @@ import (
 // payment, gets an address, and sees a deposit; and the stand-in takes no call
 // that was not paid for, and knows its tokens again after a restart.
 func TestUpstreamBuysToken(t *testing.T) {
-	s := newStory(t, regtest.Config{})
+	s := newStory(t)
 	ctx := t.Context()
+	challenges, known := s.Swap.Challenges(), len(s.Swap.Tokens())
 
-	loopd, err := s.StartLoopd(ctx, regtest.LoopdConfig{
-		Binary: regtest.UpstreamBinary,
-	})
-	require.NoError(t, err)
-	require.Zero(t, s.Swap.Challenges(), "bought something at its start")
+	loopd := s.newLoopd(regtest.LoopdConfig{})
+	s.startUpstream(loopd)
+	require.Equal(t, challenges, s.Swap.Challenges(),
+		"bought something at its start")
 	require.NoFileExists(t, loopd.TokenPath())
 
 	conn, err := loopd.Dial()
@@ -36,10 +36,10 @@ func TestUpstreamBuysToken(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, s.Swap.Expiry(), address.Expiry)
 	require.FileExists(t, loopd.TokenPath())
-	require.Equal(t, 1, s.Swap.Challenges())
+	require.Equal(t, challenges+1, s.Swap.Challenges())
 	tokens := s.Swap.Tokens()
-	require.Len(t, tokens, 1)
-	require.Len(t, s.Swap.ClientKeys(tokens[0]), 1)
+	require.Len(t, tokens, known+1)
+	require.Len(t, s.Swap.ClientKeys(tokens[known]), 1)
 
 	// The same token is known again by a stand-in that was restarted.
 	s.Swap.Stop()
@@ -55,30 +55,25 @@ func TestUpstreamBuysToken(t *testing.T) {
 		})
 	require.NoError(t, err)
 	require.Equal(t, tokens, s.Swap.Tokens())
-	require.Equal(t, 1, s.Swap.Challenges())
+	require.Equal(t, challenges+1, s.Swap.Challenges())
 
 	// A deposit is seen at its height.
-	outpoint, err := s.Btcd.Fund(address.Address, 250_000)
-	require.NoError(t, err)
-	height, err := s.Mine(ctx, 1)
-	require.NoError(t, err)
-	deposits := s.waitDeposits(loopd, 1)
-	require.Equal(t, outpoint.String(), deposits[0].Outpoint)
-	require.EqualValues(t, height, deposits[0].ConfirmationHeight)
-	require.EqualValues(t, 250_000, deposits[0].Value)
+	deposits := s.pay(address.Address, 250_000)
+	s.waitDeposits(loopd, deposits...)
 
 	// The same through a node and a daemon that were killed.
 	require.NoError(t, loopd.Kill())
 	require.NoError(t, s.Client.Kill())
 	require.NoError(t, s.Client.Start(ctx))
-	require.NoError(t, loopd.Start(ctx))
-	require.Equal(t, deposits[0].Outpoint,
-		s.waitDeposits(loopd, 1)[0].Outpoint)
+	s.startUpstream(loopd)
+	s.waitDeposits(loopd, deposits...)
 
 	// Whoever has no token is asked to buy one.
-	require.NoError(t, loopd.Stop())
+	s.stop(loopd)
+	s.noteSecrets(loopd)
 	require.NoError(t, os.Remove(loopd.TokenPath()))
-	require.NoError(t, loopd.Start(ctx))
+	s.startUpstream(loopd)
+	require.NoError(t, s.WaitPayable(ctx, s.Client))
 	require.NoError(t, loopd.Swap(
 		func(client looprpc.SwapClientClient) error {
 			_, err := client.FetchL402Token(
@@ -88,6 +83,6 @@ func TestUpstreamBuysToken(t *testing.T) {
 			return err
 		},
 	))
-	require.Equal(t, 2, s.Swap.Challenges())
-	require.Len(t, s.Swap.Tokens(), 2)
+	require.Equal(t, challenges+2, s.Swap.Challenges())
+	require.Len(t, s.Swap.Tokens(), known+2)
 }
