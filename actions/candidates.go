@@ -111,8 +111,8 @@ func usable(entries []backup.Entry, network string) []backup.Entry {
 }
 
 // choose returns the newest of the valid files that the request allows and that
-// fits to what is in place, or nil. Of several copies it returns the first, in
-// the order of the places. A token that the user asked for by its id is not
+// fits to what is in place, or nil. Of several copies it returns the first that
+// tells the index of its key, in the order of the places. A token that the user asked for by its id is not
 // passed over in silence: what stands in its way blocks the run.
 func choose(valid []backup.Entry, request Request, here inPlace) (*backup.Entry,
 	error) {
@@ -149,12 +149,27 @@ func choose(valid []backup.Entry, request Request, here inPlace) (*backup.Entry,
 }
 
 // preferred compares two candidates: the newer token, the higher id among
-// tokens of one time.
+// tokens of one time, the file that tells the index of its key.
 func preferred(a, b *backup.Content) int {
 	return cmp.Or(
 		a.TokenCreated.Compare(b.TokenCreated),
 		bytes.Compare(a.TokenID[:], b.TokenID[:]),
+		compareBool(!a.IndexUnknown, !b.IndexUnknown),
 	)
+}
+
+// compareBool orders false before true.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+
+	case a:
+		return 1
+
+	default:
+		return -1
+	}
 }
 
 // checkConflict blocks if another valid file claims the token of the chosen one
@@ -178,9 +193,14 @@ func checkConflict(valid []backup.Entry, chosen backup.Entry) error {
 
 // sameContent reports whether two files hold the same generation. The files
 // themselves differ even then, in their nonce. FamiliesFirstHeight is left out:
-// it says when a file was written rather than what it is of.
+// it says when a file was written rather than what it is of. So does the first
+// height in a file of the older format, which does not tell the index either.
 func sameContent(a, b *backup.Content) bool {
 	x, y := a.Address, b.Address
+	if a.IndexUnknown || b.IndexUnknown {
+		x.ClientLocator.Index = y.ClientLocator.Index
+		x.FirstHeight = y.FirstHeight
+	}
 
 	return a.Network == b.Network && a.TokenID == b.TokenID &&
 		a.TokenCreated.Equal(b.TokenCreated) &&

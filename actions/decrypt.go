@@ -30,6 +30,7 @@ func (r *run) decrypt(ctx context.Context, facts *Facts) (states.Event, error) {
 			Err:    err,
 		}
 	}
+	generation.IndexUnknown = content.IndexUnknown
 	facts.Generation = generation
 
 	return states.Done, nil
@@ -70,10 +71,3 @@ func (r *run) open(ctx context.Context, located *Located) (*backup.Content,
 
 	return entry.Content, nil
 }
-
-// errNoLocated and errNoGeneration say that a state was entered without what an
-// earlier one records. No table allows that.
-var (
-	errNoLocated    = errors.New("no backup file was located")
-	errNoGeneration = errors.New("no generation is known")
-)

@@ -15,7 +15,8 @@ type Facts struct {
 	Request Request `json:"request"`
 
 	// Node is the identity key of lnd, 33 bytes in hex, as first seen by
-	// the run. A resumed run refuses to go on with another lnd.
+	// the run. A resumed run refuses to go on with another lnd, unless it
+	// was stopped before it had verified the first one.
 	Node string `json:"node,omitempty"`
 
 	// Located is the file chosen by LocateBackup.

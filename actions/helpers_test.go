@@ -131,9 +131,17 @@ func (s *story) blocked(state states.State, facts actions.Facts,
 	event, _, err := s.act(state, facts)
 	require.Empty(s, event)
 
+	return requireBlock(s.T, err, reason)
+}
+
+// requireBlock makes sure that an error blocks with a reason, and returns the
+// detail.
+func requireBlock(t *testing.T, err error, reason states.Reason) string {
+	t.Helper()
+
 	var block *actions.BlockError
-	require.ErrorAs(s, err, &block)
-	require.Equal(s, reason, block.Reason, "%v", err)
+	require.ErrorAs(t, err, &block)
+	require.Equal(t, reason, block.Reason, "%v", err)
 
 	return block.Detail
 }

@@ -119,6 +119,31 @@ func TestLocateConflict(t *testing.T) {
 	}
 }
 
+// TestLocateOlderFormat shows that a file of the older format, which tells less,
+// does not contradict ours of the same token, and that ours is taken.
+func TestLocateOlderFormat(t *testing.T) {
+	t.Parallel()
+
+	s := newStory(t)
+	older := *s.content
+	older.IndexUnknown = true
+	older.Address.ClientLocator.Index = 0
+	older.Address.FirstHeight += 2
+	s.world.Backups.Put(place+"/L402_backup.enc", &older)
+	facts := s.done(states.LocateBackup, actions.Facts{})
+	require.Equal(t, file, facts.Located.Path)
+
+	// Alone it does, and the index is found.
+	s.world.Backups.Remove(file)
+	facts = s.done(states.VerifyNetwork, s.upTo(states.VerifyNetwork))
+	require.EqualValues(t, keyIndex, facts.Generation.KeyIndex)
+
+	older.Address.Expiry++
+	s.world.Backups.Put(file, s.content)
+	s.world.Backups.Put(place+"/L402_backup.enc", &older)
+	s.blocked(states.LocateBackup, actions.Facts{}, states.BackupConflict)
+}
+
 // TestLocateFile shows that a file named by the user is judged as it is: each
 // thing that can be wrong with it has a reason of its own.
 func TestLocateFile(t *testing.T) {

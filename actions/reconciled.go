@@ -17,8 +17,12 @@ import (
 func (r *run) reconciled(ctx context.Context, facts *Facts) (states.Event,
 	error) {
 
-	if facts.Generation == nil || facts.Coverage == nil {
+	switch {
+	case facts.Generation == nil:
 		return "", errNoGeneration
+
+	case facts.Coverage == nil:
+		return "", errNoCoverage
 	}
 
 	summary, err := r.summarize(ctx, facts)

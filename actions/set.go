@@ -3,6 +3,7 @@ package actions
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 
 	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/states"
@@ -19,6 +20,14 @@ type run struct {
 // step does the work of one state. It changes the facts as it goes, so that
 // what did happen is reported even if it ends with an error.
 type step func(ctx context.Context, facts *Facts) (states.Event, error)
+
+// A state was entered without what an earlier one records. No table allows
+// that.
+var (
+	errNoLocated    = errors.New("no backup file was located")
+	errNoGeneration = errors.New("no generation is known")
+	errNoCoverage   = errors.New("no scan has been finished")
+)
 
 // Set returns the action of every working state, for one run.
 func Set(deps Deps, runID string) map[states.State]Action {
@@ -52,10 +61,22 @@ func (r *run) action(work step) Action {
 
 		event, err := work(ctx, &facts)
 		if err != nil {
+			forgetNode(&facts, err)
+
 			return Outcome{Facts: facts}, err
 		}
 
 		return Outcome{Event: event, Facts: facts}, nil
+	}
+}
+
+// forgetNode lets a run that is stopped before it has verified its lnd go on
+// with another one: nothing was done with this one, and that it is the wrong
+// one may be the very reason of the stop.
+func forgetNode(facts *Facts, err error) {
+	var block *BlockError
+	if facts.Birthday == 0 && errors.As(err, &block) {
+		facts.Node = ""
 	}
 }
 

@@ -27,6 +27,32 @@ func TestOtherLnd(t *testing.T) {
 	}
 }
 
+// TestRightLnd shows that a run that was stopped because it began with the wrong
+// lnd goes on once loopd is pointed at the right one.
+func TestRightLnd(t *testing.T) {
+	t.Parallel()
+
+	s := newStory(t)
+	s.world.Lnd.Replace("mallory")
+	facts := s.upTo(states.VerifyNetwork)
+	_, facts, err := s.act(states.VerifyNetwork, facts)
+	requireBlock(t, err, states.KeyNotDerivable)
+	require.Empty(t, facts.Node)
+
+	s.world.Lnd.Replace("client")
+	facts = s.done(states.VerifyNetwork, facts)
+	s.done(states.ImportToken, facts)
+
+	s = newRescan(t)
+	s.world.Lnd.Replace("mallory")
+	_, facts, err = s.act(states.RecreateAddress, actions.Facts{})
+	requireBlock(t, err, states.KeyNotDerivable)
+
+	s.world.Lnd.Replace("client")
+	s.done(states.RecreateAddress, facts)
+	s.requireAddress()
+}
+
 // TestNoFacts shows that a state that was entered without what it builds upon
 // does nothing.
 func TestNoFacts(t *testing.T) {

@@ -70,16 +70,16 @@ func TestVerifyFindIndex(t *testing.T) {
 	s.content = s.world.NewContent("carol", 123)
 	s.world.Backups.Put(file, s.content)
 	s.world.Chain.Mine(1)
-	facts := s.upTo(states.VerifyNetwork)
+	wanted := s.done(states.VerifyNetwork, s.upTo(states.VerifyNetwork))
 
-	unknown := saved(t, facts)
-	unknown.Generation.KeyIndex = 0
-	unknown.Generation.IndexUnknown = true
-	found := s.done(states.VerifyNetwork, unknown)
-	require.EqualValues(t, 123, found.Generation.KeyIndex)
-	require.False(t, found.Generation.IndexUnknown)
-	require.Equal(t, s.done(states.VerifyNetwork, facts).Generation,
-		found.Generation)
+	older := *s.content
+	older.IndexUnknown = true
+	older.Address.ClientLocator.Index = 0
+	s.world.Backups.Put(file, &older)
+	facts := s.upTo(states.VerifyNetwork)
+	require.True(t, facts.Generation.IndexUnknown)
+	facts = s.done(states.VerifyNetwork, facts)
+	require.Equal(t, wanted.Generation, facts.Generation)
 	s.untouched()
 }
 

@@ -23,6 +23,10 @@ type Content struct {
 
 	// Address determines all addresses of the generation.
 	Address staticaddr.Descriptor
+
+	// IndexUnknown says that the file, one of the older format, does not
+	// tell Address.ClientLocator.Index, which is zero then.
+	IndexUnknown bool
 }
 
 // Verdict is the result of judging a file. It is a closed list.
