@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightninglabs/loop/looprpc"
+	"github.com/lightningnetwork/lnd/lnrpc/walletrpc"
 	"github.com/looprecovery/looprecovery/internal/regtest"
 )
 
@@ -210,4 +212,33 @@ func (d *demo) waitGain(ctx context.Context, before,
 
 			return nil
 		})
+}
+
+// seenByLnd returns how many of the deposits the client's lnd itself lists.
+func (d *demo) seenByLnd(ctx context.Context, deposits []wire.OutPoint) (int,
+	error) {
+
+	conn, err := d.network.Client.Conn()
+	if err != nil {
+		return 0, err
+	}
+	resp, err := walletrpc.NewWalletKitClient(conn).ListUnspent(
+		ctx, &walletrpc.ListUnspentRequest{MaxConfs: math.MaxInt32},
+	)
+	if err != nil {
+		return 0, err
+	}
+
+	seen := 0
+	for _, utxo := range resp.Utxos {
+		for _, deposit := range deposits {
+			if utxo.Outpoint.TxidStr == deposit.Hash.String() &&
+				utxo.Outpoint.OutputIndex == deposit.Index {
+
+				seen++
+			}
+		}
+	}
+
+	return seen, nil
 }

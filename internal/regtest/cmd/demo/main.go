@@ -39,7 +39,7 @@ func main() {
 
 	result, err := run(ctx, *bin)
 	if err != nil {
-		fmt.Printf("\ndemo: failed: %v\n", err)
+		fmt.Printf("demo: failed: %v\n", err)
 		os.Exit(1)
 	}
 	fmt.Println(result)
@@ -74,8 +74,8 @@ func run(ctx context.Context, bin string) (string, error) {
 	return result, os.RemoveAll(dir)
 }
 
-// keepLogs removes everything but the logs and adds to the error where they
-// are.
+// keepLogs removes everything but the logs of a story that failed and says where
+// they are.
 func (d *demo) keepLogs(err error) error {
 	entries, readErr := os.ReadDir(d.dir)
 	if readErr != nil {
@@ -89,5 +89,7 @@ func (d *demo) keepLogs(err error) error {
 		err = errors.Join(err, removeErr)
 	}
 
-	return fmt.Errorf("%w\nthe logs are in %s", err, d.logDir())
+	fmt.Printf("\nThe logs are in %s\n", d.logDir())
+
+	return err
 }

@@ -366,7 +366,14 @@ func (d *demo) listRecovered(ctx context.Context, p *plot) error {
 		}
 	}
 
-	return d.loop(ctx, "static", "listdeposits")
+	if err := d.loop(ctx, "static", "listdeposits"); err != nil {
+		return err
+	}
+	seen, err := d.seenByLnd(ctx, p.deposits)
+	d.say("lnd's own wallet sees %d of them: it never looks back for a "+
+		"script that was imported later", seen)
+
+	return err
 }
 
 // sweepRecovered waits for the timeouts of the recovered deposits.
