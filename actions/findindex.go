@@ -30,26 +30,23 @@ func (r *run) findIndex(ctx context.Context, generation *Generation) error {
 		return err
 	}
 
-	for index := range uint32(maxIndexSearched + 1) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+	index, found, err := staticaddr.FindKey(
+		account, client, maxIndexSearched,
+	)
+	switch {
+	case err != nil:
+		return err
 
-		key, err := staticaddr.ChildKey(account, index)
-		if err != nil {
-			return err
-		}
-		if key.IsEqual(client) {
-			generation.KeyIndex = index
-			generation.IndexUnknown = false
-
-			return nil
+	case !found:
+		return &BlockError{
+			Reason: states.KeyNotDerivable,
+			Detail: fmt.Sprintf("key family %d, searched up to "+
+				"index %d", generation.KeyFamily,
+				maxIndexSearched),
 		}
 	}
+	generation.KeyIndex = index
+	generation.IndexUnknown = false
 
-	return &BlockError{
-		Reason: states.KeyNotDerivable,
-		Detail: fmt.Sprintf("key family %d, searched up to index %d",
-			generation.KeyFamily, maxIndexSearched),
-	}
+	return nil
 }

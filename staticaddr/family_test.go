@@ -17,7 +17,7 @@ import (
 var testSeed = bytes.Repeat([]byte{0x42}, 32)
 
 // privateAccount derives m/1017'/coin'/family' of the test seed.
-func privateAccount(t *testing.T, params *chaincfg.Params,
+func privateAccount(t testing.TB, params *chaincfg.Params,
 	family uint32) *hdkeychain.ExtendedKey {
 
 	t.Helper()
