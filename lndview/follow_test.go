@@ -1,0 +1,406 @@
+package lndview_test
+
+import (
+	"context"
+	"math/rand"
+	"sync"
+	"testing"
+
+	"github.com/btcsuite/btcd/wire"
+	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/lndview"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestNewOutput checks that a deposit which lnd's wallet does not list, although
+// it confirmed after the scan, is found, and goes away with its block.
+func TestNewOutput(t *testing.T) {
+	h := newBlind(t)
+	h.scanned("run")
+
+	tx := h.pay(1_000, 2_000)
+	h.chain.mine(tx)
+	first := wire.OutPoint{Hash: tx.TxHash()}
+	second := wire.OutPoint{Hash: tx.TxHash(), Index: 1}
+	h.sees(first, second)
+
+	// Made and spent in one block.
+	fleeting := h.pay(3_000)
+	h.chain.mine(fleeting, h.spend(
+		wire.OutPoint{Hash: fleeting.TxHash()}, first,
+	))
+	h.sees(second)
+
+	h.chain.disconnect(2)
+	h.chain.mineEmpty(1)
+	h.sees()
+	h.chain.mine(tx)
+	h.sees(first, second)
+}
+
+// TestReorgBelowScan checks a reorg that reaches below the tip of the published
+// scan, by less and by more than the hashes that are kept.
+func TestReorgBelowScan(t *testing.T) {
+	for name, depth := range map[string]int{
+		"one block": 1, "kept": 15, "deep": 60, "everything": 100,
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newBlind(t)
+			h.chain.disconnect(100)
+			old := h.deposit(1_000)
+			h.chain.mineEmpty(100 - depth)
+			young := h.pay(2_000)
+			spend := h.spend(old)
+			h.chain.mine(young, spend)
+			h.chain.mineEmpty(depth - 1)
+			h.scanned("run")
+			h.sees(wire.OutPoint{Hash: young.TxHash()})
+
+			h.chain.disconnect(depth)
+			h.chain.mineEmpty(depth + 1)
+			h.sees(old)
+
+			h.chain.mine(young)
+			h.sees(old, wire.OutPoint{Hash: young.TxHash()})
+			require.Equal(t, h.chain.tip(), *h.view.Status().Followed)
+		})
+	}
+}
+
+// TestStaleScan checks that the result of a scan whose tip was reorged out
+// before it was published does no harm.
+func TestStaleScan(t *testing.T) {
+	h := newBlind(t)
+	kept := h.deposit(1_000)
+	h.chain.mineEmpty(30)
+	h.deposit(2_000)
+	stale := h.chain.scan(static)
+	h.chain.disconnect(1)
+	h.chain.mineEmpty(2)
+
+	err := h.view.Publish(t.Context(), "run", [][]byte{static}, stale)
+	require.NoError(t, err)
+	h.sees(kept)
+}
+
+// TestLowerTip checks that an answer holds at lnd's tip also while lnd is
+// behind what was followed.
+func TestLowerTip(t *testing.T) {
+	h := newBlind(t)
+	deposit := h.deposit(1_000)
+	h.scanned("run")
+	spend := h.spend(deposit)
+	h.chain.mine(spend)
+	h.chain.mineEmpty(2)
+	h.sees()
+
+	h.chain.disconnect(3)
+	h.sees(deposit)
+}
+
+// TestBehind checks that a long time offline is made up for in steps that are
+// kept, each of which reports nothing, or at once before the daemon starts.
+func TestBehind(t *testing.T) {
+	offline := func(t *testing.T) (*harness, wire.OutPoint) {
+		h := newBlind(t)
+		spent, kept := h.deposit(1_000), h.deposit(2_000)
+		h.scanned("run")
+		h.chain.mine(h.spend(spent))
+		h.chain.mineEmpty(2_500)
+
+		return h, kept
+	}
+
+	t.Run("in steps", func(t *testing.T) {
+		h, kept := offline(t)
+		var followed int32
+		for range 2 {
+			_, err := h.seen.WalletKit.ListUnspent(
+				t.Context(), 0, 0,
+			)
+			var behind *lndview.BehindError
+			require.ErrorAs(t, err, &behind)
+			require.Greater(t, behind.Followed.Height, followed)
+			require.Equal(t, h.chain.tip(), behind.Tip)
+			followed = behind.Followed.Height
+			h.restart()
+		}
+		h.sees(kept)
+	})
+
+	t.Run("at once", func(t *testing.T) {
+		h, kept := offline(t)
+		require.NoError(t, h.view.CatchUp(t.Context()))
+		reads := h.chain.reads
+		h.sees(kept)
+		require.Equal(t, reads, h.chain.reads)
+	})
+}
+
+// TestReorgWhileWalking checks a reorg in the middle of a walk.
+func TestReorgWhileWalking(t *testing.T) {
+	h := newBlind(t)
+	deposit := h.deposit(1_000)
+	h.scanned("run")
+	h.chain.mineEmpty(40)
+
+	var once sync.Once
+	h.chain.onBlock = func(int32) {
+		once.Do(func() {
+			h.chain.disconnect(39)
+			h.chain.mine(h.spend(deposit))
+			h.chain.mineEmpty(50)
+		})
+	}
+	h.sees()
+}
+
+// TestRestlessChain checks that no answer is given while the tip never rests.
+func TestRestlessChain(t *testing.T) {
+	h := newBlind(t)
+	h.deposit(1_000)
+	h.scanned("run")
+	h.lnd.hook("ListUnspent", func() { h.chain.mineEmpty(1) })
+
+	_, err := h.seen.WalletKit.ListUnspent(t.Context(), 0, 0)
+	require.ErrorIs(t, err, lndview.ErrUnsettled)
+}
+
+// TestNeverLess checks that whatever fails, the answer is an error and not a
+// shorter list, and that the next one is complete.
+func TestNeverLess(t *testing.T) {
+	for name, test := range map[string]struct {
+		fail  func(h *harness, err error)
+		blind bool
+	}{
+		"list": {fail: func(h *harness, err error) {
+			h.lnd.fail("ListUnspent", err)
+		}},
+		"transactions": {fail: func(h *harness, err error) {
+			h.lnd.fail("ListTransactions", err)
+		}},
+		"tip": {fail: func(h *harness, err error) {
+			h.lnd.fail("GetBestBlock", err)
+		}},
+		"blocks": {fail: func(h *harness, err error) {
+			h.chain.err = err
+		}},
+		"ledger": {fail: func(h *harness, err error) {
+			h.ledger.fail(err)
+		}},
+		"rows": {blind: true, fail: func(h *harness, err error) {
+			h.rows.err = err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newBlind(t)
+			deposit := h.deposit(1_000)
+			h.row(deposit, 1_000, int64(h.chain.height()))
+			if !test.blind {
+				h.scanned("run")
+			}
+			h.chain.mineEmpty(1)
+
+			test.fail(h, errDown)
+			_, err := h.seen.WalletKit.ListUnspent(
+				t.Context(), 0, 0,
+			)
+			require.ErrorIs(t, err, errDown)
+			_, err = h.seen.Client.ListTransactions(
+				t.Context(), 0, -1,
+			)
+			require.ErrorIs(t, err, errDown)
+
+			test.fail(h, nil)
+			h.sees(deposit)
+		})
+	}
+}
+
+// TestWrongBlock checks that bytes which are not the block are refused.
+func TestWrongBlock(t *testing.T) {
+	for name, corrupt := range map[string]func([]byte) []byte{
+		"header": func(raw []byte) []byte {
+			raw[4] ^= 1
+
+			return raw
+		},
+		"transaction": func(raw []byte) []byte {
+			raw[len(raw)-1] ^= 1
+
+			return raw
+		},
+		"cut":      func(raw []byte) []byte { return raw[:90] },
+		"longer":   func(raw []byte) []byte { return append(raw, 0) },
+		"empty":    func([]byte) []byte { return nil },
+		"too long": func([]byte) []byte { return make([]byte, 5e6) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newBlind(t)
+			deposit := h.deposit(1_000)
+			h.scanned("run")
+			h.chain.mine(h.spend(deposit))
+			h.chain.corrupt = corrupt
+
+			_, err := h.seen.WalletKit.ListUnspent(
+				t.Context(), 0, 0,
+			)
+			var chainErr *lndview.ChainError
+			require.ErrorAs(t, err, &chainErr)
+			require.Equal(t, h.chain.height(), chainErr.Height)
+		})
+	}
+}
+
+// TestWaitingCanBeCancelled checks that a caller is not held beyond its context
+// by another one's slow answer, and that the status does not wait at all.
+func TestWaitingCanBeCancelled(t *testing.T) {
+	h := newBlind(t)
+	deposit := h.deposit(1_000)
+	h.scanned("run")
+
+	entered, release := make(chan struct{}), make(chan struct{})
+	h.lnd.hook("ListTransactions", func() {
+		close(entered)
+		<-release
+	})
+	done := make(chan error, 1)
+	go func() {
+		_, err := h.seen.WalletKit.ListUnspent(t.Context(), 0, 0)
+		done <- err
+	}()
+	<-entered
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := h.seen.WalletKit.ListUnspent(ctx, 0, 0)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, 1, h.view.Status().Unspent)
+
+	// Somebody who publishes does not wait either, and the slow answer
+	// takes the publication into account.
+	h.lnd.unlisted = true
+	h.publish(h.spend(deposit))
+
+	h.lnd.hook("ListTransactions", nil)
+	close(release)
+	require.NoError(t, <-done)
+	h.sees()
+}
+
+// TestRandomHistory compares the answers with a walk of the whole chain while
+// deposits, spends, reorgs and restarts happen in any order.
+func TestRandomHistory(t *testing.T) {
+	for seed := range int64(8) {
+		h := newBlind(t)
+		h.chain.disconnect(startHeight - 10)
+		h.scanned("run")
+		random := rand.New(rand.NewSource(seed))
+		for range 150 {
+			h.randomStep(random)
+
+			wanted := []wire.OutPoint{}
+			for _, output := range h.chain.scan(static).Outputs {
+				if output.Spend == nil {
+					wanted = append(wanted, output.OutPoint)
+				}
+			}
+			h.sees(wanted...)
+			h.checkHeights()
+		}
+	}
+}
+
+// randomStep lets something happen.
+func (h *harness) randomStep(random *rand.Rand) {
+	unspent := h.chain.scan(static).Outputs
+	switch action := random.Intn(10); {
+	case action < 3:
+		h.deposit(int64(1_000 + random.Intn(1_000)))
+
+	case action < 6 && len(unspent) > 0:
+		output := unspent[random.Intn(len(unspent))]
+		if output.Spend == nil {
+			change := h.spend(output.OutPoint)
+			change.AddTxOut(wire.NewTxOut(int64(h.number), static))
+			h.chain.mine(change)
+		}
+
+	case action < 8:
+		depth := min(random.Intn(30), int(h.chain.height())-5)
+		h.chain.disconnect(depth)
+		h.chain.mineEmpty(random.Intn(3))
+
+	case action < 9:
+		h.restart()
+
+	default:
+		h.chain.mineEmpty(random.Intn(40))
+	}
+}
+
+// checkHeights checks the confirmations of every output against the chain.
+func (h *harness) checkHeights() {
+	h.t.Helper()
+
+	heights := make(map[wire.OutPoint]chainscan.BlockStamp)
+	for _, output := range h.chain.scan(static).Outputs {
+		heights[output.OutPoint] = output.Block
+	}
+	for _, utxo := range h.unspent() {
+		require.EqualValues(
+			h.t, h.chain.height()-heights[utxo.OutPoint].Height+1,
+			utxo.Confirmations,
+		)
+	}
+}
+
+// TestConcurrentUse lets everything happen at the same time; the race detector
+// judges.
+func TestConcurrentUse(t *testing.T) {
+	h := newBlind(t)
+	deposit := h.deposit(1_000)
+	h.scanned("run")
+	spend := h.spend(deposit)
+	result := h.chain.scan(static)
+	ctx := t.Context()
+
+	var group sync.WaitGroup
+	for _, do := range []func(int) error{
+		func(int) error {
+			_, err := h.seen.WalletKit.ListUnspent(ctx, 0, 0)
+
+			return err
+		},
+		func(int) error {
+			_, err := h.seen.Client.ListTransactions(ctx, 0, -1)
+
+			return err
+		},
+		func(int) error {
+			return h.seen.WalletKit.PublishTransaction(
+				ctx, spend, "",
+			)
+		},
+		func(int) error {
+			_, err := h.view.Provisional(ctx)
+			h.view.Status()
+
+			return err
+		},
+		func(i int) error {
+			return h.view.Publish(ctx, string(rune('a'+i)),
+				[][]byte{static}, result)
+		},
+		func(int) error { return h.view.ImportDone(ctx, static, true) },
+	} {
+		group.Go(func() {
+			for i := range 20 {
+				assert.NoError(t, do(i))
+			}
+		})
+	}
+	group.Wait()
+	h.sees()
+}
