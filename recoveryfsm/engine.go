@@ -214,8 +214,13 @@ func (e *Engine) Continue(ctx context.Context) error {
 	if err != nil || found == nil {
 		return err
 	}
-	run := *found
-	if run.State == states.Blocked || e.current(run.ID) != nil {
+	run, err := e.settled(ctx, found.ID)
+	if err != nil {
+		return err
+	}
+	stays := run.Finished || run.State == states.Blocked ||
+		e.current(run.ID) != nil
+	if stays {
 		return nil
 	}
 
@@ -309,14 +314,16 @@ func (e *Engine) settled(ctx context.Context, id string) (Run, error) {
 	}
 
 	active := e.current(id)
-	stopped := run.Finished || run.State == states.Blocked
+	stopped := run.Finished || run.State == states.Blocked ||
+		e.haltOf(id) != nil
 	if active == nil || !stopped {
 		return run, nil
 	}
 
 	select {
 	case <-active.done:
-		return run, nil
+		// Its last save could have come after the run was read.
+		return e.stored(ctx, id)
 
 	case <-ctx.Done():
 		return Run{}, ctx.Err()

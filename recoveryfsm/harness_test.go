@@ -301,3 +301,11 @@ func receive[T any](t *testing.T, channel <-chan T) T {
 		panic("not reached")
 	}
 }
+
+// callsOf returns how often the action of a state was called.
+func (w *world) callsOf(state states.State) int {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+
+	return w.calls[state]
+}

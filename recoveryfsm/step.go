@@ -77,10 +77,6 @@ func (e *Engine) step(run *Run, table states.Table, t transition) error {
 func advanced(table states.Table, state states.State,
 	outcome actions.Outcome) transition {
 
-	// The last state of a path is done when the run is.
-	last := table.Path[len(table.Path)-1]
-	finished := state == last && outcome.Event == states.Done
-
 	var to states.State
 	if targets := table.Transitions[state][outcome.Event]; len(
 		targets,
@@ -94,7 +90,7 @@ func advanced(table states.Table, state states.State,
 		change: func(run *Run) {
 			run.forget()
 			run.Facts = outcome.Facts
-			run.Finished = finished
+			run.Finished = table.Ends(state, outcome.Event)
 		},
 	}
 }

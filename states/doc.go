@@ -7,3 +7,5 @@
 // the command line, the documentation generator and the daemon can all read
 // the same table.
 package states
+
+//go:generate go run ./cmd/diagram -out ../docs/state-machine.md

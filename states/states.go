@@ -185,3 +185,9 @@ func newTable(kind Kind, version uint32, path []State) Table {
 func (t Table) Allows(from State, event Event, to State) bool {
 	return slices.Contains(t.Transitions[from][event], to)
 }
+
+// Ends reports whether an event in a state ends the run well: the last state of
+// the path is done.
+func (t Table) Ends(state State, event Event) bool {
+	return event == Done && state == t.Path[len(t.Path)-1]
+}
