@@ -107,6 +107,9 @@ type simSource struct {
 	blocks map[chainhash.Hash]*simBlock
 	pruned map[int32]bool
 
+	// served counts the blocks given away, by height.
+	served map[int32]int
+
 	// stale, if set, is the error for a block that is not on the best
 	// chain.
 	stale error
@@ -124,6 +127,7 @@ func newSimSource(branch simBranch) *simSource {
 	s := &simSource{
 		blocks: make(map[chainhash.Hash]*simBlock),
 		pruned: make(map[int32]bool),
+		served: make(map[int32]int),
 	}
 	s.setBranch(branch)
 
@@ -215,6 +219,8 @@ func (s *simSource) Block(ctx context.Context, hash chainhash.Hash) ([]byte,
 	if s.pruned[blk.Height] {
 		return nil, fmt.Errorf("%w: pruned", ErrUnavailable)
 	}
+
+	s.served[blk.Height]++
 
 	return blk.raw, nil
 }
