@@ -1,0 +1,242 @@
+package chainscan
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/wire"
+	"github.com/stretchr/testify/require"
+)
+
+// slowSource is a source whose calls take time, and of which a number can be
+// under way at the same time.
+type slowSource struct {
+	*simSource
+
+	latency time.Duration
+	cap     chan struct{}
+
+	inFlight, most atomic.Int32
+}
+
+// newSlowSource returns a source over a branch.
+func newSlowSource(branch simBranch, latency time.Duration,
+	limit int) *slowSource {
+
+	return &slowSource{
+		simSource: newSimSource(branch),
+		latency:   latency,
+		cap:       make(chan struct{}, limit),
+	}
+}
+
+// wait takes the time of a call.
+func (s *slowSource) wait(ctx context.Context) error {
+	s.cap <- struct{}{}
+	defer func() { <-s.cap }()
+
+	select {
+	case <-time.After(s.latency):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// BlockHash returns the hash at a height.
+func (s *slowSource) BlockHash(ctx context.Context, height int32) (
+	chainhash.Hash, error) {
+
+	if err := s.wait(ctx); err != nil {
+		return chainhash.Hash{}, err
+	}
+
+	return s.simSource.BlockHash(ctx, height)
+}
+
+// Block returns a block.
+func (s *slowSource) Block(ctx context.Context, hash chainhash.Hash) ([]byte,
+	error) {
+
+	now := s.inFlight.Add(1)
+	defer s.inFlight.Add(-1)
+	for most := s.most.Load(); now > most; most = s.most.Load() {
+		s.most.CompareAndSwap(most, now)
+	}
+
+	if err := s.wait(ctx); err != nil {
+		return nil, err
+	}
+
+	return s.simSource.Block(ctx, hash)
+}
+
+// emptyBranch returns a chain of blocks with one transaction that has an output
+// script of the given size.
+func emptyBranch(blocks, size int) simBranch {
+	var branch simBranch
+	tx := wire.NewMsgTx(2)
+	tx.AddTxIn(&wire.TxIn{})
+	tx.AddTxOut(wire.NewTxOut(1, make([]byte, size)))
+	for range blocks {
+		branch = branch.extend([]*wire.MsgTx{tx}, 0)
+	}
+
+	return branch
+}
+
+// fetchAll fetches a whole branch in order and returns the pace.
+func fetchAll(t *testing.T, source Source, branch simBranch) *pace {
+	t.Helper()
+
+	var (
+		tuning = quickTuning()
+		pace   = newPace()
+		last   = int32(len(branch) - 1)
+	)
+	f := newFetcher(
+		t.Context(), source, pace, &tuning, &faults{}, 0, last,
+	)
+	defer f.stop()
+
+	for _, wanted := range branch {
+		blk, err := f.next(t.Context(), time.Minute)
+		require.NoError(t, err)
+		require.Equal(t, wanted.BlockStamp, blk.BlockStamp)
+		require.Equal(t, wanted.raw, blk.raw)
+		f.release(blk)
+	}
+
+	return pace
+}
+
+// TestFetchOrder: blocks arrive in the order of the chain, each as it is, even
+// if every third call fails.
+func TestFetchOrder(t *testing.T) {
+	t.Parallel()
+
+	branch := emptyBranch(500, 10)
+	source := newSlowSource(branch, 0, 50)
+	source.onCall = func(call int) error {
+		if call%3 == 0 {
+			return errInjected
+		}
+
+		return nil
+	}
+	fetchAll(t, source, branch)
+}
+
+// TestFetchAdapts: more blocks are requested at the same time as long as that
+// brings them faster, and no more than that.
+func TestFetchAdapts(t *testing.T) {
+	t.Parallel()
+
+	branch := emptyBranch(1_200, 10)
+	wide := newSlowSource(branch, 4*time.Millisecond, 1_000)
+	fetchAll(t, wide, branch)
+	require.Greater(t, wide.most.Load(), int32(paceMax/2))
+
+	// A node that answers one call at a time.
+	serial := newSlowSource(branch[:300], time.Millisecond, 1)
+	pace := fetchAll(t, serial, branch[:300])
+	require.LessOrEqual(t, serial.most.Load(), int32(2*paceStart))
+	require.LessOrEqual(t, pace.limit, 2*paceStart)
+}
+
+// TestFetchErrors: after errors there are fewer requests, and in time as many
+// as before again.
+func TestFetchErrors(t *testing.T) {
+	t.Parallel()
+
+	p := newPace()
+	for range 10 {
+		p.failed()
+	}
+	require.Equal(t, 1, p.limit)
+
+	now := time.Unix(1_000, 0)
+	for range 10_000 {
+		now = now.Add(time.Second / time.Duration(p.limit))
+		p.measure(now)
+	}
+	require.Greater(t, p.limit, paceMax/4)
+}
+
+// TestFetchMemory: however far the walk is behind, no more is fetched than the
+// memory allows.
+func TestFetchMemory(t *testing.T) {
+	t.Parallel()
+
+	const size = 1 << 20
+	branch := emptyBranch(100, size)
+	source := newSimSource(branch)
+
+	var (
+		tuning = quickTuning()
+		pace   = newPace()
+	)
+	f := newFetcher(
+		t.Context(), source, pace, &tuning, &faults{}, 0, 99,
+	)
+	defer f.stop()
+
+	// Nothing is walked until nothing is fetched any more.
+	quiet := func() bool {
+		pace.mu.Lock()
+		defer pace.mu.Unlock()
+
+		return pace.inFlight == 0 && !pace.free()
+	}
+	require.Eventually(t, quiet, time.Minute, time.Millisecond)
+	pace.mu.Lock()
+	require.LessOrEqual(t, pace.heldBytes, paceBytes)
+	require.LessOrEqual(t, pace.held*size, paceBytes)
+	require.Positive(t, pace.held)
+	pace.mu.Unlock()
+
+	for range branch {
+		blk, err := f.next(t.Context(), time.Minute)
+		require.NoError(t, err)
+		f.release(blk)
+	}
+	require.Zero(t, pace.held)
+	require.Zero(t, pace.heldBytes)
+}
+
+// deafSource ignores its context.
+type deafSource struct {
+	*simSource
+	hold sync.WaitGroup
+}
+
+// Block waits for the end of the test.
+func (s *deafSource) Block(context.Context, chainhash.Hash) ([]byte, error) {
+	s.hold.Wait()
+
+	return nil, errInjected
+}
+
+// TestCancelDeafSource: not even a source that ignores its context can hold up
+// a cancel.
+func TestCancelDeafSource(t *testing.T) {
+	t.Parallel()
+
+	f := newFixture(5, 60, 3, nil)
+	source := &deafSource{simSource: f.source}
+	source.hold.Add(1)
+	defer source.hold.Done()
+	f.cfg.Source = source
+
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+
+	began := time.Now()
+	_, err := run(ctx, f.cfg, f.tuning)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Less(t, time.Since(began), time.Second)
+}
