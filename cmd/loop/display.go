@@ -71,7 +71,7 @@ func (v *textView) update(update *recoveryrpc.RecoveryUpdate) error {
 		}
 	}
 
-	if run.GetFinished() || states.State(run.GetState()) == states.Blocked {
+	if run.GetFinished() || isStopped(run) {
 		return nil
 	}
 	phase := fmt.Sprintf("%s/%d", run.GetState(), run.GetAttempt())

@@ -87,7 +87,7 @@ func (a *app) follow(ctx context.Context, cmd *cli.Command, client *client,
 	case asJSON:
 		return runStatus(last)
 
-	case states.State(last.GetState()) == states.Blocked:
+	case isStopped(last):
 		return blockedError(last)
 	}
 
@@ -188,10 +188,15 @@ func (f *follower) isNew(update *recoveryrpc.RecoveryUpdate) bool {
 // isOver reports whether there is no more to follow: the run has ended, or
 // waits for a person, and all its events were received.
 func (f *follower) isOver(run *recoveryrpc.Run) bool {
-	stopped := run.GetFinished() ||
-		states.State(run.GetState()) == states.Blocked
+	over := run.GetFinished() || isStopped(run)
 
-	return stopped && run.GetLastSeq() < f.next
+	return over && run.GetLastSeq() < f.next
+}
+
+// isStopped reports whether a run does not go on without a person.
+func isStopped(run *recoveryrpc.Run) bool {
+	return run.GetHalted() ||
+		states.State(run.GetState()) == states.Blocked
 }
 
 // isPassing reports whether following can be tried again after an error.

@@ -289,6 +289,27 @@ func TestBlocked(t *testing.T) {
 	require.Contains(t, got.out, "Reconciled")
 }
 
+// TestHalted checks that following ends also where a run does not go on for a
+// reason that is not its own.
+func TestHalted(t *testing.T) {
+	run := runIn(t, states.ScanDeposits)
+	run.Halted = true
+	run.Reason = string(states.UnknownDefinition)
+	run.LastSeq = 0
+	d := startDaemon(t, &testServer{
+		start: accepting(t),
+		subscribe: sending([]*recoveryrpc.RecoveryUpdate{{
+			Run: run,
+		}}),
+	})
+
+	got := d.loop(t, "recover")
+	require.Equal(t, exitBlocked, got.code)
+	text := states.Explain(states.UnknownDefinition)
+	require.Contains(t, got.err, text.Sentence)
+	require.Contains(t, got.err, text.Next)
+}
+
 // TestCancelledMeanwhile checks the code of a run that somebody else cancels
 // while it is followed.
 func TestCancelledMeanwhile(t *testing.T) {

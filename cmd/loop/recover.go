@@ -453,11 +453,11 @@ func oneArgument(cmd *cli.Command) (string, error) {
 
 // runStatus returns the exit status that a run's state calls for, or nil.
 func runStatus(run *recoveryrpc.Run) error {
-	switch states.State(run.GetState()) {
-	case states.Blocked:
+	switch {
+	case isStopped(run):
 		return exitStatus(exitBlocked)
 
-	case states.Cancelled:
+	case states.State(run.GetState()) == states.Cancelled:
 		return exitStatus(exitCancelled)
 
 	default:

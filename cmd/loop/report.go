@@ -105,6 +105,10 @@ func runText(run *recoveryrpc.Run) string {
 func stateText(run *recoveryrpc.Run) string {
 	state := states.State(run.GetState())
 	switch {
+	case run.GetHalted():
+		return fmt.Sprintf("%s, halted: %s", run.GetState(),
+			run.GetReason())
+
 	case state == states.Blocked:
 		return fmt.Sprintf("Blocked in %s: %s", run.GetBlockedFrom(),
 			run.GetReason())
@@ -121,7 +125,7 @@ func stateText(run *recoveryrpc.Run) string {
 
 // obstacle adds why a run is blocked or waits.
 func (r *report) obstacle(run *recoveryrpc.Run) {
-	if states.State(run.GetState()) == states.Blocked {
+	if isStopped(run) {
 		blocked := blockedError(run)
 		r.line("Happened", blocked.what)
 		r.line("Untouched", blocked.untouched)

@@ -92,6 +92,16 @@ func statusCases(t *testing.T) map[string]statusCase {
 		},
 	}
 
+	halted := runIn(t, states.ScanDeposits)
+	halted.Halted = true
+	halted.Reason = string(states.UnknownDefinition)
+	cases["halted"] = statusCase{
+		response: &recoveryrpc.GetRecoveryResponse{
+			Run: halted, Daemon: upDaemon,
+		},
+		code: exitBlocked,
+	}
+
 	for _, state := range append(
 		states.RestoreTable().Path, states.Start,
 	) {
