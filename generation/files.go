@@ -2,7 +2,6 @@ package generation
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,133 +9,126 @@ import (
 	"path/filepath"
 	"time"
 
-	"bytes"
-
-	"github.com/lightninglabs/aperture/l402"
 	"github.com/looprecovery/looprecovery/internal/durable"
-	"gopkg.in/macaroon.v2"
 )
 
 const (
-	paidName    = "l402.token"
+	// tokenName and pendingName are upstream's names of a token file: that
+	// of a paid token, and that of one whose payment is under way.
+	tokenName   = "l402.token"
 	pendingName = "l402.token.pending"
-	setAsideDir = "set-aside"
-	maxToken    = 64 * 1024
-	fixedLength = 4 + 32 + 32 + 8 + 8 + 8
+
+	// setAsideName is the directory to which files that do not parse are
+	// moved.
+	setAsideName = "set-aside"
+
+	// tokenPerm are the permissions of a token file.
+	tokenPerm = 0o600
 )
 
-// ErrToken is wrapped by every error of ParseToken.
-var ErrToken = errors.New("not an L402 token")
+// ErrParses is returned by SetAside for a file that must not be moved.
+var ErrParses = errors.New("the token file parses; it was left alone")
 
-// ParseToken parses the bytes of a token file.
-func ParseToken(data []byte) (*Token, error) {
-	if len(data) < fixedLength || len(data) > maxToken {
-		return nil, fmt.Errorf("%w: %d bytes", ErrToken, len(data))
-	}
-	macLen := binary.BigEndian.Uint32(data)
-	if int64(macLen) != int64(len(data)-fixedLength) {
-		return nil, fmt.Errorf("%w: length mismatch", ErrToken)
-	}
-	rest := data[4:]
-	var mac macaroon.Macaroon
-	if err := mac.UnmarshalBinary(rest[:macLen]); err != nil {
-		return nil, fmt.Errorf("%w: macaroon", ErrToken)
-	}
-	id, err := l402.DecodeIdentifier(bytes.NewReader(mac.Id()))
-	if err != nil {
-		return nil, fmt.Errorf("%w: identifier", ErrToken)
-	}
-	rest = rest[macLen:]
-	hash, preimage := rest[:32], rest[32:64]
-	created := int64(binary.BigEndian.Uint64(rest[80:]))
-	paid := !bytes.Equal(preimage, make([]byte, 32))
-	sum := sha256.Sum256(preimage)
-	if !bytes.Equal(id.PaymentHash[:], hash) || paid && !bytes.Equal(sum[:], hash) {
-		return nil, fmt.Errorf("%w: payment hash", ErrToken)
-	}
-	return &Token{ID: id.TokenID, Created: time.Unix(0, created), Paid: paid}, nil
-}
-
-// Files is the token file in a data directory.
+// Files is the token file in loopd's network directory. Its methods can be
+// called beside a running daemon.
 type Files struct {
-	fs  durable.FS
-	dir string
+	files durable.FS
+	dir   string
 }
 
-// NewFiles returns the token file of a directory.
-func NewFiles(fsys durable.FS, dir string) *Files { return &Files{fsys, dir} }
+// NewFiles returns the token file in a directory.
+func NewFiles(files durable.FS, dir string) *Files {
+	return &Files{files: files, dir: dir}
+}
 
-// Read returns the bytes of the token file.
+// Read returns the bytes of the paid token's file. They are secret.
 func (f *Files) Read() ([]byte, error) {
-	return durable.ReadFile(f.fs, filepath.Join(f.dir, paidName), maxToken)
+	return durable.ReadFile(
+		f.files, filepath.Join(f.dir, tokenName), MaxTokenSize,
+	)
 }
 
-// Probe says what is in place.
+// Probe says what is in place. As for upstream, the file of a paid token comes
+// before that of a pending one.
 func (f *Files) Probe() (TokenProbe, error) {
-	data, err := f.Read()
+	probe, err := f.probe(tokenName)
+	if err != nil || probe.Status != TokenAbsent {
+		return probe, err
+	}
+
+	pending, err := f.probe(pendingName)
+	if err != nil || pending.Status == TokenAbsent {
+		return pending, err
+	}
+
+	// Whatever is in it, upstream takes it for a payment under way.
+	pending.Status = TokenPending
+
+	return pending, nil
+}
+
+// probe looks at one file.
+func (f *Files) probe(name string) (TokenProbe, error) {
+	data, err := durable.ReadFile(
+		f.files, filepath.Join(f.dir, name), MaxTokenSize,
+	)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return f.probePending()
+		return TokenProbe{Status: TokenAbsent}, nil
+
 	case errors.Is(err, durable.ErrTooLarge):
 		return TokenProbe{Status: TokenUnreadable}, nil
+
 	case err != nil:
 		return TokenProbe{}, err
 	}
-	probe := TokenProbe{SHA256: sha256.Sum256(data), Status: TokenUnreadable}
-	if token, err := ParseToken(data); err == nil {
-		probe.Token = *token
+
+	probe := TokenProbe{
+		Status: TokenUnreadable,
+		SHA256: sha256.Sum256(data),
+	}
+	token, err := ParseToken(data)
+	if err != nil {
+		return probe, nil
+	}
+	probe.Token = *token
+	probe.Status = TokenPending
+	if token.Paid {
 		probe.Status = TokenPaid
-		if !token.Paid {
-			probe.Status = TokenPending
-		}
 	}
+
 	return probe, nil
 }
 
-func (f *Files) probePending() (TokenProbe, error) {
-	data, err := durable.ReadFile(f.fs, filepath.Join(f.dir, pendingName), maxToken)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return TokenProbe{}, nil
-	case err != nil:
-		return TokenProbe{}, err
-	}
-	probe := TokenProbe{Status: TokenPending, SHA256: sha256.Sum256(data)}
-	if token, err := ParseToken(data); err == nil {
-		probe.Token = *token
-	}
-	return probe, nil
-}
-
-// Place publishes the token file.
+// Place publishes the token file durably. A file that is there already is left
+// as it is, and the error wraps fs.ErrExist.
 func (f *Files) Place(token []byte) error {
-	return durable.Publish(f.fs, f.dir, paidName, token, 0o600)
+	return durable.Publish(f.files, f.dir, tokenName, token, tokenPerm)
 }
 
-// SetAside moves a token file that does not parse.
+// SetAside moves a token file that does not parse to a named place and returns
+// that. A file that parses is left alone.
 func (f *Files) SetAside() (string, error) {
-	probe, err := f.Probe()
+	probe, err := f.probe(tokenName)
 	if err != nil {
 		return "", err
 	}
 	if probe.Status != TokenUnreadable {
-		return "", errors.New("the token file parses; it was not moved")
+		return "", ErrParses
 	}
-	dir := filepath.Join(f.dir, setAsideDir)
-	if err := f.fs.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+
+	dir := filepath.Join(f.dir, setAsideName)
+	if err := durable.EnsureDir(f.files, dir); err != nil {
 		return "", err
 	}
-	target := filepath.Join(dir, "unreadable-"+hex.EncodeToString(probe.SHA256[:8])+
-		fmt.Sprintf("-%d", time.Now().UnixNano()))
-	src := filepath.Join(f.dir, paidName)
-	if err := f.fs.Link(src, target); err != nil {
+
+	// Upstream leaves a file readable by its owner alone; make sure.
+	path := filepath.Join(f.dir, tokenName)
+	if err := f.files.Chmod(path, tokenPerm); err != nil {
 		return "", err
 	}
-	if err := f.fs.SyncDir(dir); err != nil {
-		return "", err
-	}
-	if err := f.fs.Remove(src); err != nil {
-		return "", err
-	}
-	return target, f.fs.SyncDir(f.dir)
+	target := filepath.Join(dir, fmt.Sprintf("unreadable-%d-%s",
+		time.Now().UnixNano(), hex.EncodeToString(probe.SHA256[:8])))
+
+	return target, durable.Move(f.files, path, target)
 }
