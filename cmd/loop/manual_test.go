@@ -22,7 +22,7 @@ const manual = "../../docs/cli.md"
 const (
 	reasonsBegin = "<!-- reasons: written by " +
 		"go test ./cmd/loop -update -->\n"
-	reasonsEnd   = "<!-- end of reasons -->\n"
+	reasonsEnd = "<!-- end of reasons -->\n"
 )
 
 // reasonTable returns the manual's table of reasons.

@@ -67,6 +67,7 @@ func TestHostileText(t *testing.T) {
 	listed := &recoveryrpc.ListBackupsResponse{}
 	poison(listed.ProtoReflect())
 	run := response.Run
+	run.Finished = true
 	run.Summary = `{"outputs":[{"outpoint":"\u001b[2J","spend_txid":` +
 		`"\u009b2J"}]}`
 	event := &recoveryrpc.Event{}
@@ -92,35 +93,37 @@ func TestHostileText(t *testing.T) {
 			return run, nil
 		},
 		subscribe: func(_ *subscription, to stream) error {
-
 			return to.Send(&recoveryrpc.RecoveryUpdate{
 				Run: run, Event: event,
 			})
 		},
 	})
 
+	show := func(line string) {
+		got := d.loop(t, strings.Fields(line)...)
+		requireHarmless(t, got.out+got.err)
+	}
 	for _, line := range []string{
-		"recover status", "recover status --json", "recover list",
-		"recover list --json", "backup list", "backup list --json",
-		"recover cancel", "recover resume", "recover resume --json",
-		"recover status --watch",
+		"recover list", "recover list --json", "backup list",
+		"backup list --json", "recover cancel",
+		"recover resume --json", "recover status --json",
 	} {
-		for _, state := range []states.State{
-			states.Reconciled, states.Blocked, states.Cancelled,
-			states.ImportToken,
-		} {
-			run.State = string(state)
-			run.Finished = true
-			run.LastSeq = 0
-			for _, kind := range []states.Event{
-				hostile, states.Block, states.Done,
-				states.Resume, states.Reorged, states.Cancel,
-			} {
-				event.Event = string(kind)
-				got := d.loop(t, strings.Fields(line)...)
-				requireHarmless(t, got.out+got.err)
-			}
-		}
+		show(line)
+	}
+
+	for _, state := range []states.State{
+		hostile, states.Reconciled, states.Blocked, states.Cancelled,
+		states.ScanDeposits,
+	} {
+		run.State = string(state)
+		show("recover status")
+	}
+	for _, kind := range []states.Event{
+		hostile, states.Begin, states.Done, states.Reorged,
+		states.Block, states.Resume, states.Cancel,
+	} {
+		event.Event = string(kind)
+		show("recover status --watch")
 	}
 }
 
