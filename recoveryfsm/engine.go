@@ -412,40 +412,60 @@ func (e *Engine) Stop() {
 	e.endSaves()
 }
 
-// launch lets a goroutine work on a run, whose stop is forgotten.
+// launch lets a goroutine work on a run, whose halt is forgotten.
 func (e *Engine) launch(run Run, table states.Table) error {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-
-	if e.life.Err() != nil {
-		return ErrStopped
-	}
-	if e.active != nil {
-		return fmt.Errorf("recovery %s is still at work", e.active.id)
-	}
-
 	ctx, cancel := context.WithCancelCause(e.life)
-	e.active = &activity{
+	active := &activity{
 		id:     run.ID,
 		cancel: cancel,
 		done:   make(chan struct{}),
 		wake:   make(chan struct{}, 1),
 	}
-	delete(e.halted, run.ID)
+	if !e.admit(active) {
+		cancel(nil)
+		return ErrStopped
+	}
 
 	worker := &runner{
 		engine:   e,
 		table:    table,
 		run:      run,
-		activity: e.active,
+		activity: active,
 	}
 	go func() {
 		worker.main(ctx)
 		cancel(nil)
-		e.retire(worker.activity)
+		e.retire(active)
 	}()
 
 	return nil
+}
+
+// admit makes a goroutine the active one. It waits for the one before, whose
+// run has ended but which could still be about to return. It returns false if
+// the engine was stopped.
+func (e *Engine) admit(active *activity) bool {
+	for {
+		e.mutex.Lock()
+		before := e.active
+		if before == nil && e.life.Err() == nil {
+			e.active = active
+			delete(e.halted, active.id)
+			e.mutex.Unlock()
+
+			return true
+		}
+		e.mutex.Unlock()
+		if before == nil {
+			return false
+		}
+
+		select {
+		case <-before.done:
+		case <-e.life.Done():
+			return false
+		}
+	}
 }
 
 // retire forgets a goroutine that has ended.
