@@ -3,7 +3,6 @@ package chainscan
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,8 +18,6 @@ type slowSource struct {
 
 	latency time.Duration
 	cap     chan struct{}
-
-	inFlight, most atomic.Int32
 }
 
 // newSlowSource returns a source over a branch.
@@ -62,12 +59,6 @@ func (s *slowSource) BlockHash(ctx context.Context, height int32) (
 func (s *slowSource) Block(ctx context.Context, hash chainhash.Hash) ([]byte,
 	error) {
 
-	now := s.inFlight.Add(1)
-	defer s.inFlight.Add(-1)
-	for most := s.most.Load(); now > most; most = s.most.Load() {
-		s.most.CompareAndSwap(most, now)
-	}
-
 	if err := s.wait(ctx); err != nil {
 		return nil, err
 	}
@@ -89,17 +80,16 @@ func emptyBranch(blocks, size int) simBranch {
 	return branch
 }
 
-// fetchAll fetches a whole branch in order and returns the pace.
-func fetchAll(t *testing.T, source Source, branch simBranch) *pace {
+// fetchAll fetches a whole branch in order.
+func fetchAll(t *testing.T, source Source, branch simBranch) {
 	t.Helper()
 
 	var (
 		tuning = quickTuning()
-		pace   = newPace()
 		last   = int32(len(branch) - 1)
 	)
 	f := newFetcher(
-		t.Context(), source, pace, &tuning, &faults{}, 0, last,
+		t.Context(), source, newPace(), &tuning, &faults{}, 0, last,
 	)
 	defer f.stop()
 
@@ -110,8 +100,6 @@ func fetchAll(t *testing.T, source Source, branch simBranch) *pace {
 		require.Equal(t, wanted.raw, blk.raw)
 		f.release(blk)
 	}
-
-	return pace
 }
 
 // TestFetchOrder: blocks arrive in the order of the chain, each as it is, even
@@ -131,21 +119,38 @@ func TestFetchOrder(t *testing.T) {
 	fetchAll(t, source, branch)
 }
 
+// drive lets a pace see the answers of a source that takes a second for each
+// and works on a number of requests at the same time.
+func drive(p *pace, limit, answers int) {
+	now := time.Unix(1_000, 0)
+	for range answers {
+		now = now.Add(time.Second / time.Duration(min(p.limit, limit)))
+		p.measure(now)
+	}
+}
+
 // TestFetchAdapts: more blocks are requested at the same time as long as that
 // brings them faster, and no more than that.
 func TestFetchAdapts(t *testing.T) {
 	t.Parallel()
 
-	branch := emptyBranch(1_200, 10)
-	wide := newSlowSource(branch, 4*time.Millisecond, 1_000)
-	fetchAll(t, wide, branch)
-	require.Greater(t, wide.most.Load(), int32(paceMax/2))
+	for limit, wanted := range map[int]int{
+		1: paceStart, 16: 16, 30: 32, 1_000: paceMax,
+	} {
+		p := newPace()
+		drive(p, limit, 1_000)
 
-	// A node that answers one call at a time.
-	serial := newSlowSource(branch[:300], time.Millisecond, 1)
-	pace := fetchAll(t, serial, branch[:300])
-	require.LessOrEqual(t, serial.most.Load(), int32(2*paceStart))
-	require.LessOrEqual(t, pace.limit, 2*paceStart)
+		// It stays so, but for a try of twice as many now and then.
+		tries := 0
+		for range 200 {
+			drive(p, limit, 100)
+			if p.limit != wanted {
+				require.Equal(t, 2*wanted, p.limit)
+				tries++
+			}
+		}
+		require.Less(t, tries, 100, "limit %d", limit)
+	}
 }
 
 // TestFetchErrors: after errors there are fewer requests, and in time as many
@@ -159,11 +164,7 @@ func TestFetchErrors(t *testing.T) {
 	}
 	require.Equal(t, 1, p.limit)
 
-	now := time.Unix(1_000, 0)
-	for range 10_000 {
-		now = now.Add(time.Second / time.Duration(p.limit))
-		p.measure(now)
-	}
+	drive(p, 1_000, 10_000)
 	require.Greater(t, p.limit, paceMax/4)
 }
 

@@ -83,8 +83,12 @@ const (
 // spends. It belongs to one goroutine.
 type matcher struct {
 	lookAhead uint32
-	families  []*familyState
 	group     sync.WaitGroup
+
+	// families are the families in their order, and known the same by
+	// their number.
+	families []*familyState
+	known    map[int32]*familyState
 
 	walker walker
 	hasher *txHasher
@@ -107,6 +111,7 @@ type matcher struct {
 func newMatcher(families []Family, lookAhead uint32) *matcher {
 	m := &matcher{
 		lookAhead: lookAhead,
+		known:     make(map[int32]*familyState),
 		hasher:    newTxHasher(),
 		keys:      newKeySet(),
 		spends:    newOutPointSet(),
@@ -125,6 +130,7 @@ func newMatcher(families []Family, lookAhead uint32) *matcher {
 		state.index, state.fixed = family.Fixed()
 		state.close(lookAhead)
 		m.families = append(m.families, state)
+		m.known[family.ID()] = state
 	}
 
 	return m
@@ -133,13 +139,8 @@ func newMatcher(families []Family, lookAhead uint32) *matcher {
 // restore adds the outputs of a checkpoint. Those of families that the scan
 // does not know are left out.
 func (m *matcher) restore(outputs []Output) {
-	known := make(map[int32]*familyState)
-	for _, state := range m.families {
-		known[state.family.ID()] = state
-	}
-
 	for _, output := range outputs {
-		state, ok := known[output.Script.Family]
+		state, ok := m.known[output.Script.Family]
 		if !ok {
 			continue
 		}
@@ -323,7 +324,7 @@ func (m *matcher) addOutput(tx *rawTx, match txMatch, id chainhash.Hash,
 	}
 	m.outputs[outPoint] = output
 	m.changes[outPoint] = changeFound
-	m.state(output.Script.Family).used[output.Script.Index]++
+	m.known[output.Script.Family].used[output.Script.Index]++
 	m.spends.add(outPoint)
 	m.fresh = append(m.fresh, outPoint)
 }
@@ -347,17 +348,6 @@ func (m *matcher) addSpend(tx *rawTx, match txMatch, id chainhash.Hash,
 	}
 }
 
-// state returns the state of a family of the scan.
-func (m *matcher) state(family int32) *familyState {
-	for _, state := range m.families {
-		if state.family.ID() == family {
-			return state
-		}
-	}
-
-	return nil
-}
-
 // rollBack forgets all outputs and spends above a height.
 func (m *matcher) rollBack(height int32) {
 	for outPoint, output := range m.outputs {
@@ -367,7 +357,7 @@ func (m *matcher) rollBack(height int32) {
 			delete(m.changes, outPoint)
 			m.spends.remove(outPoint)
 
-			used := m.state(output.Script.Family).used
+			used := m.known[output.Script.Family].used
 			used[output.Script.Index]--
 			if used[output.Script.Index] == 0 {
 				delete(used, output.Script.Index)
@@ -421,7 +411,7 @@ func (m *matcher) takeChanges() ([]Output, []OutputSpend) {
 func (m *matcher) split() ([]Output, []Output) {
 	var inside, beyond []Output
 	for _, output := range m.outputs {
-		state := m.state(output.Script.Family)
+		state := m.known[output.Script.Family]
 		if output.Script.Index < state.frontier {
 			inside = append(inside, *output)
 		} else {

@@ -128,7 +128,8 @@ func newStory(seed uint64) *story {
 		}
 	}
 	s.source.onCall = s.onCall
-	s.source.stale = []error{nil, errInjected, ErrUnavailable}[s.rng.IntN(3)]
+	stale := []error{nil, errInjected, ErrUnavailable}
+	s.source.stale = stale[s.rng.IntN(len(stale))]
 
 	return s
 }

@@ -467,7 +467,9 @@ func TestConfig(t *testing.T) {
 		"checkpoint": func(c *Config) { c.Checkpoint = nil },
 		"families":   func(c *Config) { c.Families = nil },
 		"birthday":   func(c *Config) { c.Birthday = -1 },
-		"look-ahead": func(c *Config) { c.LookAhead = MaxLookAhead + 1 },
+		"look-ahead": func(c *Config) {
+			c.LookAhead = MaxLookAhead + 1
+		},
 		"twice": func(c *Config) {
 			c.Families = append(c.Families, c.Families[0])
 		},

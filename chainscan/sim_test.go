@@ -73,7 +73,7 @@ func (b simBranch) extend(txs []*wire.MsgTx, nonce uint32) simBranch {
 	msg := &wire.MsgBlock{
 		Header: wire.BlockHeader{
 			Version:   4,
-			Timestamp: time.Unix(1_700_000_000+600*int64(height), 0),
+			Timestamp: time.Unix(1.7e9+600*int64(height), 0),
 			Nonce:     nonce,
 		},
 		Transactions: append([]*wire.MsgTx{coinbase}, txs...),

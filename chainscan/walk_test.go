@@ -203,7 +203,9 @@ func TestWalkHostile(t *testing.T) {
 		"no transaction":    {0},
 		"huge count":        {0xff, 1, 2, 3, 4, 5, 6, 7, 8},
 		"many transactions": {0xfe, 0, 0, 1, 0},
-		"long form":         append([]byte{0xfd, 1, 0}, blk.raw[81:]...),
+		"long form": append(
+			[]byte{0xfd, 1, 0}, blk.raw[81:]...,
+		),
 		"huge inputs": append([]byte{
 			1, 0, 0, 0, 0, 0xfe, 0xff, 0xff, 0xff, 0xff,
 		}, make([]byte, 100)...),
