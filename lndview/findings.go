@@ -69,7 +69,7 @@ func (f *findings) readInputs(b block, tx *wire.MsgTx) {
 		}
 
 		output, ok := f.output(in.PreviousOutPoint)
-		if !ok || output.Spend != nil {
+		if !ok {
 			continue
 		}
 		output.Spend = &chainscan.Spend{

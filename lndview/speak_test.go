@@ -295,6 +295,27 @@ func TestTwoScripts(t *testing.T) {
 	}
 }
 
+// TestHigherScanIsCut checks that what a scan found above the blocks that are
+// followed for another address is taken from the blocks once these are walked,
+// and not from the scan: a reorg can have taken it back.
+func TestHigherScanIsCut(t *testing.T) {
+	h := newBlind(t)
+	h.imported(other, true)
+	require.NoError(t, h.view.Publish(
+		t.Context(), "one", [][]byte{other}, h.chain.scan(other),
+	))
+
+	kept := h.deposit(1_000)
+	require.NoError(t, h.view.CatchUp(t.Context()))
+	h.chain.mine(h.spend(kept))
+	h.deposit(2_000)
+	h.scanned("two")
+
+	h.chain.disconnect(2)
+	h.chain.mineEmpty(3)
+	h.sees(kept)
+}
+
 // TestFilters checks that what is added passes the filters that lnd applies to
 // its own list.
 func TestFilters(t *testing.T) {

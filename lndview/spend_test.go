@@ -195,6 +195,23 @@ func TestPublishedRow(t *testing.T) {
 	h.sees(deposit)
 }
 
+// TestScanRefutesPublication checks that a row which we tried to spend together
+// with another one comes back when a scan proves that the other one was spent
+// by somebody else.
+func TestScanRefutesPublication(t *testing.T) {
+	h := newBlind(t)
+	first, second := h.deposit(1_000), h.deposit(2_000)
+	h.row(first, 1_000, int64(h.chain.height()-1))
+	h.row(second, 2_000, int64(h.chain.height()))
+	h.lnd.unlisted = true
+	h.publish(h.spend(first, second))
+	h.chain.mine(h.spend(first))
+	h.sees()
+
+	h.scanned("run")
+	h.sees(second)
+}
+
 // TestPublicationIsSavedFirst checks that nothing is reported while it could not
 // be saved that a spend was published, and that the caller, whose transaction
 // is on its way, is not told that it failed.
