@@ -20,6 +20,14 @@ const (
 	// withdrawFeeRate is the fee rate of withdrawals, in sat per vbyte.
 	withdrawFeeRate = 5
 
+	// withdrawConfs is the number of confirmations after which upstream
+	// takes a withdrawal for done (withdraw.MinConfs).
+	withdrawConfs = 3
+
+	// sweepConfs is the number of confirmations after which upstream takes
+	// a deposit for expired (deposit.DefaultConfTarget).
+	sweepConfs = 3
+
 	// maxSweepBlocks bounds the blocks that are mined beyond the expiry
 	// until every sweep is on its way.
 	maxSweepBlocks = 20
@@ -142,8 +150,9 @@ func withdrawRequest(d deposit) *looprpc.WithdrawDepositsRequest {
 	}
 }
 
-// withdraw spends a deposit together with the server and puts the spend into a
-// block. It returns the transaction and the block's height.
+// withdraw spends a deposit together with the server and confirms the spend as
+// often as upstream waits for. It returns the transaction and the height of its
+// block.
 func (s *story) withdraw(loopd *regtest.Loopd, d deposit) (chainhash.Hash,
 	int32) {
 
@@ -165,6 +174,7 @@ func (s *story) withdraw(loopd *regtest.Loopd, d deposit) (chainhash.Hash,
 	require.NoError(s, s.Btcd.WaitMempool(s.Context(), *hash))
 	height, err := s.Mine(s.Context(), 1)
 	require.NoError(s, err)
+	s.mineOneByOne(withdrawConfs - 1)
 
 	return *hash, height
 }
@@ -184,11 +194,7 @@ func (s *story) waitSwept(lnd *regtest.Lnd, deposits ...deposit) {
 	for _, d := range deposits {
 		last = max(last, d.height)
 	}
-	missing := last + int32(s.Swap.Expiry()) - tip
-	if missing > 0 {
-		_, err := s.Mine(ctx, uint32(missing))
-		require.NoError(s, err)
-	}
+	s.mineOneByOne(last + int32(s.Swap.Expiry()) - tip)
 
 	var received btcutil.Amount
 	for txid, tx := range s.waitSweeps(deposits, tip+1) {
@@ -197,9 +203,20 @@ func (s *story) waitSwept(lnd *regtest.Lnd, deposits ...deposit) {
 		}
 		s.Logf("swept by %v", txid)
 	}
-	_, err = s.Mine(ctx, 1)
-	require.NoError(s, err)
+	s.mineOneByOne(sweepConfs)
 	s.waitGain(lnd, before, received)
+}
+
+// mineOneByOne mines blocks that every lnd sees one after the other, as blocks
+// come in life. With a burst of them upstream stores wrong heights and publishes
+// a sweep dozens of times at once, into the block that confirms it.
+func (s *story) mineOneByOne(blocks int32) {
+	s.Helper()
+
+	for range blocks {
+		_, err := s.Mine(s.Context(), 1)
+		require.NoError(s, err)
+	}
 }
 
 // errUnspent is returned while a deposit is not swept.
