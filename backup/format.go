@@ -2,218 +2,211 @@ package backup
 
 import (
 	"bytes"
-	"context"
-	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
-	"github.com/btcsuite/btcd/btcec/v2"
-	"github.com/lightninglabs/lndclient"
-	"github.com/lightningnetwork/lnd/keychain"
-	"github.com/looprecovery/looprecovery/generation"
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
+// The layout of a file; docs/backup-format.md specifies it byte by byte. All
+// numbers are big endian.
 const (
-	magic       = "looprcv1"
-	version     = 1
-	headerSize  = 8 + 2 + 8 + 32 + 8 + 16 + 24 + 4
-	trailerSize = 32
-	// MaxFile is the largest file.
-	MaxFile   = 1 << 20
-	keyFamily = 42_071
+	// magic begins every file.
+	magic = "looprcv1"
+
+	// formatVersion is the version that this package writes.
+	formatVersion = 1
+
+	versionSize  = 2
+	networkSize  = 8
+	idSize       = 32
+	createdSize  = 8
+	checkSize    = 16
+	nonceSize    = chacha20poly1305.NonceSizeX
+	lengthSize   = 4
+	checksumSize = sha256.Size
+
+	// headerSize is the size of all that stands before the ciphertext. It
+	// is authenticated together with that.
+	headerSize = len(magic) + versionSize + networkSize + idSize +
+		createdSize + checkSize + nonceSize + lengthSize
+
+	// MaxFileSize is the largest file that is read, in bytes.
+	MaxFileSize = 1 << 20
 )
 
-// Keys are the keys of one seed.
-type Keys struct{ Native Key }
+// networks are the names a header can hold.
+var networks = []string{"mainnet", "testnet", "signet", "simnet", "regtest"}
 
-// Key is a symmetric key.
-type Key [32]byte
-
-// SharedKeyDeriver is lnd's signer.
-type SharedKeyDeriver interface {
-	DeriveSharedKey(ctx context.Context, pub *btcec.PublicKey,
-		loc *keychain.KeyLocator) ([32]byte, error)
-}
-
-// DeriveKeys derives the keys.
-func DeriveKeys(ctx context.Context, d SharedKeyDeriver) (Keys, error) {
-	shared, err := d.DeriveSharedKey(ctx, lndclient.SharedKeyNUMS,
-		&keychain.KeyLocator{Family: keyFamily})
-	if err != nil {
-		return Keys{}, err
-	}
-	raw, err := hkdf.Key(sha256.New, shared[:], nil, "looprecovery backup v1", 32)
-	if err != nil {
-		return Keys{}, err
-	}
-	return Keys{Native: Key(raw)}, nil
-}
-
-func (k Key) check() [16]byte {
-	sum := sha256.Sum256(append([]byte("looprecovery key check"), k[:]...))
-	return [16]byte(sum[:16])
-}
-
-// Error is a verdict with detail.
+// Error is a verdict on a file other than OK.
 type Error struct {
+	// Verdict is never OK.
 	Verdict Verdict
-	Detail  string
+
+	// Detail says more. It holds nothing secret.
+	Detail string
 }
 
 // Error implements error.
-func (e *Error) Error() string { return string(e.Verdict) + ": " + e.Detail }
-
-func fail(v Verdict, format string, args ...any) error {
-	return &Error{v, fmt.Sprintf(format, args...)}
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s: %s", e.Verdict, e.Detail)
 }
 
-// Header is what a file says without a key.
+// refuse returns an *Error.
+func refuse(verdict Verdict, format string, args ...any) error {
+	return &Error{Verdict: verdict, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Header is what a file says to anybody.
 type Header struct {
+	// Network is the network as loopd spells it.
 	Network string
+
+	// TokenID is the id of the token in the file.
 	TokenID [32]byte
-	Created time.Time
-	check   [16]byte
-	nonce   [24]byte
-	length  uint32
+
+	// TokenCreated is the token's creation time.
+	TokenCreated time.Time
+
+	// check, nonce and size are the key check, the nonce, and the size of
+	// the ciphertext in bytes.
+	check [checkSize]byte
+	nonce [nonceSize]byte
+	size  uint32
 }
 
-// Seal encrypts.
-func Seal(c *Content, keys Keys, random io.Reader) ([]byte, error) {
-	if err := c.Address.Validate(); err != nil {
-		return nil, err
-	}
-	var p bytes.Buffer
-	w := func(v any) { _ = binary.Write(&p, binary.BigEndian, v) }
-	a := c.Address
-	w(uint32(a.ProtocolVersion))
-	p.Write(a.ServerKey.SerializeCompressed())
-	p.Write(a.ClientKey.SerializeCompressed())
-	w(uint32(a.ClientLocator.Family))
-	w(a.ClientLocator.Index)
-	w(a.Expiry)
-	w(a.ReceiveFamily)
-	w(a.ChangeFamily)
-	w(a.FirstHeight)
-	w(a.FamiliesFirstHeight)
-	w(uint32(len(c.Token)))
-	p.Write(c.Token)
+// encode returns the header's bytes.
+func (h *Header) encode() []byte {
+	var network [networkSize]byte
+	copy(network[:], h.Network)
 
-	var h bytes.Buffer
-	h.WriteString(magic)
-	_ = binary.Write(&h, binary.BigEndian, uint16(version))
-	var network [8]byte
-	copy(network[:], c.Network)
-	h.Write(network[:])
-	h.Write(c.TokenID[:])
-	_ = binary.Write(&h, binary.BigEndian, c.TokenCreated.UnixNano())
-	check := keys.Native.check()
-	h.Write(check[:])
-	var nonce [24]byte
-	if _, err := io.ReadFull(random, nonce[:]); err != nil {
-		return nil, err
-	}
-	h.Write(nonce[:])
-	_ = binary.Write(&h, binary.BigEndian, uint32(p.Len()+16))
-	aead, err := chacha20poly1305.NewX(keys.Native[:])
-	if err != nil {
-		return nil, err
-	}
-	out := aead.Seal(h.Bytes(), nonce[:], p.Bytes(), h.Bytes())
-	sum := sha256.Sum256(out)
-	return append(out, sum[:]...), nil
+	data := append([]byte(magic), 0, 0)
+	binary.BigEndian.PutUint16(data[len(magic):], formatVersion)
+	data = append(data, network[:]...)
+	data = append(data, h.TokenID[:]...)
+	data = binary.BigEndian.AppendUint64(
+		data, uint64(h.TokenCreated.UnixNano()),
+	)
+	data = append(data, h.check[:]...)
+	data = append(data, h.nonce[:]...)
+
+	return binary.BigEndian.AppendUint32(data, h.size)
 }
 
-// ReadHeader parses the header.
+// ReadHeader checks the integrity of a file, for which no key is needed, and
+// returns its header. Every error is an *Error.
 func ReadHeader(data []byte) (*Header, error) {
-	if len(data) < 8 || string(data[:8]) != magic {
-		return nil, fail(NotABackup, "no magic")
+	if len(data) < len(magic) || string(data[:len(magic)]) != magic {
+		return nil, refuse(NotABackup, "it does not begin with %q",
+			magic)
 	}
-	if len(data) < headerSize+trailerSize || len(data) > MaxFile {
-		return nil, fail(Corrupt, "size %d", len(data))
+	if len(data) < headerSize+checksumSize || len(data) > MaxFileSize {
+		return nil, refuse(Corrupt, "%d bytes", len(data))
 	}
-	body := data[:len(data)-trailerSize]
-	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], data[len(body):]) {
-		return nil, fail(Corrupt, "checksum")
+	body := data[:len(data)-checksumSize]
+	sum := sha256.Sum256(body)
+	if !bytes.Equal(sum[:], data[len(body):]) {
+		return nil, refuse(Corrupt, "the checksum does not match")
 	}
-	if v := binary.BigEndian.Uint16(data[8:]); v != version {
-		return nil, fail(NewerVersion, "version %d", v)
+
+	rest := body[len(magic):]
+	version := binary.BigEndian.Uint16(rest)
+	switch {
+	case version == 0:
+		return nil, refuse(Corrupt, "format version 0")
+
+	case version > formatVersion:
+		return nil, refuse(NewerVersion, "format version %d", version)
 	}
-	h := &Header{
-		Network: string(bytes.TrimRight(data[10:18], "\x00")),
-		TokenID: [32]byte(data[18:50]),
-		Created: time.Unix(0, int64(binary.BigEndian.Uint64(data[50:]))),
-		check:   [16]byte(data[58:74]),
-		nonce:   [24]byte(data[74:98]),
-		length:  binary.BigEndian.Uint32(data[98:]),
+	rest = rest[versionSize:]
+
+	header := &Header{
+		Network: string(bytes.TrimRight(rest[:networkSize], "\x00")),
 	}
-	if int64(h.length) != int64(len(body)-headerSize) {
-		return nil, fail(Corrupt, "length")
+	if !slices.Contains(networks, header.Network) {
+		return nil, refuse(Corrupt, "unknown network")
 	}
-	return h, nil
+	rest = rest[networkSize:]
+	rest = rest[copy(header.TokenID[:], rest):]
+	header.TokenCreated = time.Unix(
+		0, int64(binary.BigEndian.Uint64(rest)),
+	)
+	rest = rest[createdSize:]
+	rest = rest[copy(header.check[:], rest):]
+	rest = rest[copy(header.nonce[:], rest):]
+	header.size = binary.BigEndian.Uint32(rest)
+	if int64(header.size) != int64(len(body)-headerSize) {
+		return nil, refuse(Corrupt, "%d bytes of ciphertext, not %d",
+			len(body)-headerSize, header.size)
+	}
+
+	return header, nil
 }
 
-// Open decrypts.
+// Seal returns the file of a generation. The nonce is read from random, which
+// must be a cryptographic source.
+func Seal(content *Content, keys Keys, random io.Reader) ([]byte, error) {
+	if err := content.validate(); err != nil {
+		return nil, err
+	}
+	payload := encodePayload(content)
+
+	header := &Header{
+		Network:      content.Network,
+		TokenID:      content.TokenID,
+		TokenCreated: content.TokenCreated,
+		check:        keys.check,
+		size: uint32(len(payload) +
+			chacha20poly1305.Overhead),
+	}
+	if _, err := io.ReadFull(random, header.nonce[:]); err != nil {
+		return nil, err
+	}
+	cipher, err := chacha20poly1305.NewX(keys.Native[:])
+	if err != nil {
+		return nil, err
+	}
+
+	open := header.encode()
+	data := cipher.Seal(
+		slices.Clone(open), header.nonce[:], payload, open,
+	)
+	sum := sha256.Sum256(data)
+	data = append(data, sum[:]...)
+	if len(data) > MaxFileSize {
+		return nil, fmt.Errorf("a backup of %d bytes is over the "+
+			"limit of %d", len(data), MaxFileSize)
+	}
+
+	return data, nil
+}
+
+// Open decrypts a file and checks that its contents are complete and agree
+// with its header. Every error is an *Error.
 func Open(data []byte, keys Keys) (*Content, error) {
-	h, err := ReadHeader(data)
+	header, err := ReadHeader(data)
 	if err != nil {
 		return nil, err
 	}
-	if h.check != keys.Native.check() {
-		return nil, fail(OtherSeed, "key check")
+	if header.check != keys.check {
+		return nil, refuse(OtherSeed, "the key check does not match")
 	}
-	aead, err := chacha20poly1305.NewX(keys.Native[:])
-	if err != nil {
-		return nil, err
-	}
-	plain, err := aead.Open(nil, h.nonce[:], data[headerSize:len(data)-trailerSize], data[:headerSize])
-	if err != nil {
-		return nil, fail(Corrupt, "authentication")
-	}
-	return decodePayload(plain, h)
-}
 
-func decodePayload(plain []byte, h *Header) (*Content, error) {
-	const fixed = 4 + 33 + 33 + 4*8
-	if len(plain) < fixed {
-		return nil, fail(Incomplete, "payload of %d bytes", len(plain))
+	cipher, err := chacha20poly1305.NewX(keys.Native[:])
+	if err != nil {
+		return nil, refuse(Corrupt, "%v", err)
 	}
-	server, err1 := btcec.ParsePubKey(plain[4:37])
-	client, err2 := btcec.ParsePubKey(plain[37:70])
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, fail(Incomplete, "keys")
+	payload, err := cipher.Open(
+		nil, header.nonce[:],
+		data[headerSize:len(data)-checksumSize], data[:headerSize],
+	)
+	if err != nil {
+		return nil, refuse(Corrupt, "it does not authenticate")
 	}
-	n := func(i int) uint32 { return binary.BigEndian.Uint32(plain[70+4*i:]) }
-	if int64(n(7)) != int64(len(plain)-fixed) {
-		return nil, fail(Incomplete, "token length")
-	}
-	token := plain[fixed:]
-	parsed, err := generation.ParseToken(token)
-	if err != nil || !parsed.Paid {
-		return nil, fail(Incomplete, "token")
-	}
-	if parsed.ID != h.TokenID || !parsed.Created.Equal(h.Created) {
-		return nil, fail(Incomplete, "token is not the header's")
-	}
-	c := &Content{Network: h.Network, TokenID: h.TokenID, TokenCreated: h.Created, Token: token}
-	c.Address.ProtocolVersion = binary.BigEndian.Uint32(plain)
-	c.Address.ServerKey, c.Address.ClientKey = server, client
-	c.Address.ClientLocator = keychain.KeyLocator{Family: keychain.KeyFamily(n(0)), Index: n(1)}
-	c.Address.Expiry = n(2)
-	c.Address.ReceiveFamily, c.Address.ChangeFamily = int32(n(3)), int32(n(4))
-	c.Address.FirstHeight, c.Address.FamiliesFirstHeight = int32(n(5)), int32(n(6))
-	if err := c.Address.Validate(); err != nil {
-		return nil, fail(Incomplete, "%v", err)
-	}
-	return c, nil
-}
 
-// FileName is the canonical name.
-func FileName(c *Content) string {
-	return fmt.Sprintf("loop_recovery_%019d_%s.lrb", c.TokenCreated.UnixNano(), hex.EncodeToString(c.TokenID[:]))
+	return decodePayload(payload, header)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	upstream "github.com/lightninglabs/loop/loopd"
 	"github.com/lightninglabs/loop/looprpc"
 )
 
@@ -20,7 +19,8 @@ var settledDeposits = map[looprpc.DepositState]bool{
 
 // busyTask names something that the embedded daemon must not be interrupted
 // in, or returns the empty string.
-func busyTask(ctx context.Context, daemon *upstream.Daemon) (string, error) {
+func busyTask(ctx context.Context, running *cycle) (string, error) {
+	daemon := running.daemon
 	swaps, err := daemon.ListSwaps(ctx, &looprpc.ListSwapsRequest{
 		ListSwapFilter: &looprpc.ListSwapsFilter{PendingOnly: true},
 	})

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"github.com/jessevdk/go-flags"
-	"github.com/lightninglabs/loop"
 	upstream "github.com/lightninglabs/loop/loopd"
 	"github.com/lightningnetwork/lnd/lncfg"
 	"github.com/looprecovery/looprecovery/actions"
@@ -92,7 +91,7 @@ func LoadConfig(args []string) (*Config, *flags.Parser, error) {
 	}
 
 	if cfg.ShowVersion {
-		fmt.Println("loopd version", loop.RichVersion())
+		fmt.Println("loopd version", Version())
 		return nil, nil, errExit
 	}
 

@@ -331,5 +331,11 @@ func (d *Daemon) startEmbedded(ctx context.Context) (*cycle, error) {
 
 	cycleCtx, cancel := context.WithCancel(context.Background())
 
-	return &cycle{daemon: daemon, ctx: cycleCtx, cancel: cancel}, nil
+	return &cycle{
+		daemon: daemon,
+		stop:   daemon.Stop,
+		exited: daemon.ErrChan,
+		ctx:    cycleCtx,
+		cancel: cancel,
+	}, nil
 }

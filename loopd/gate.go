@@ -32,6 +32,11 @@ type cycle struct {
 	// daemon is upstream's daemon, started as a subserver.
 	daemon *upstream.Daemon
 
+	// stop asks it to end; exited receives its one error, or nil, when it
+	// has ended.
+	stop   func()
+	exited <-chan error
+
 	// ctx ends with the embedded daemon.
 	ctx context.Context
 
@@ -71,7 +76,7 @@ type gate struct {
 
 	// busy says what the embedded daemon must not be interrupted in, or
 	// the empty string.
-	busy func(ctx context.Context, daemon *upstream.Daemon) (string, error)
+	busy func(ctx context.Context, running *cycle) (string, error)
 
 	mu sync.Mutex
 
@@ -110,7 +115,7 @@ func (g *gate) Close(ctx context.Context) error {
 
 	// Calls are refused from here on; what is under way already decides.
 	if running != nil && !wasHeld {
-		task, err := g.busy(ctx, running.daemon)
+		task, err := g.busy(ctx, running)
 		if err == nil && task != "" {
 			err = &actions.BlockError{
 				Reason: states.SwapsInFlight, Detail: task,
@@ -296,7 +301,7 @@ func (g *gate) watch(ctx context.Context, running *cycle) error {
 	case <-stop:
 		return g.stopCycle(running)
 
-	case err := <-running.daemon.ErrChan:
+	case err := <-running.exited:
 		g.down(running, states.LndDown)
 		if err == nil {
 			err = errors.New("stopped by itself")
@@ -308,8 +313,8 @@ func (g *gate) watch(ctx context.Context, running *cycle) error {
 
 // stopCycle stops the embedded daemon and waits until it is down.
 func (g *gate) stopCycle(running *cycle) error {
-	running.daemon.Stop()
-	err := <-running.daemon.ErrChan
+	running.stop()
+	err := <-running.exited
 	g.down(running, states.RecoveryActive)
 
 	return err

@@ -3,6 +3,7 @@ package loopd
 import (
 	"github.com/btcsuite/btclog/v2"
 	"github.com/lightningnetwork/lnd/build"
+	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/lndview"
 	"github.com/looprecovery/looprecovery/recoveryfsm"
@@ -23,6 +24,7 @@ func UseLogger(logger btclog.Logger) {
 // loggers.
 var loggers = map[string]func(btclog.Logger){
 	Subsystem:             UseLogger,
+	backup.Subsystem:      backup.UseLogger,
 	chainscan.Subsystem:   chainscan.UseLogger,
 	lndview.Subsystem:     lndview.UseLogger,
 	recoveryfsm.Subsystem: recoveryfsm.UseLogger,

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"github.com/jessevdk/go-flags"
-	"github.com/lightninglabs/loop"
 	upstream "github.com/lightninglabs/loop/loopd"
 	"github.com/lightningnetwork/lnd"
 	"github.com/lightningnetwork/lnd/build"
@@ -43,8 +42,7 @@ func Main(args []string) error {
 	if err != nil || done {
 		return err
 	}
-	log.Infof("Version: %v, with static address recovery",
-		loop.RichVersion())
+	log.Infof("Version: %v", Version())
 
 	daemon, err := NewDaemon(cfg)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/lightninglabs/loop"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/chainscan"
@@ -48,12 +47,9 @@ func (s *recoveryServer) StartRecovery(ctx context.Context,
 		if len(choice.BackupFile.GetContent()) == 0 {
 			return nil, badRequest("the backup file is empty")
 		}
-		path, err := s.daemon.backups.store.Receive(
-			choice.BackupFile.GetName(),
-			choice.BackupFile.GetContent(),
-		)
+		path, err := s.receive(choice.BackupFile)
 		if err != nil {
-			return nil, badRequest(err.Error())
+			return nil, err
 		}
 		request.BackupFile = path
 
@@ -80,6 +76,30 @@ func (s *recoveryServer) StartRecovery(ctx context.Context,
 	}
 
 	return &recoveryrpc.StartRecoveryResponse{Run: marshalRun(run)}, nil
+}
+
+// receive stores a file that a client sent. A name that claims to be a
+// backup's must be that of its contents; any other name says nothing.
+func (s *recoveryServer) receive(file *recoveryrpc.BackupFile) (string,
+	error) {
+
+	path, err := s.daemon.backups.store.Receive(file.GetContent())
+	if err != nil {
+		return "", rpcError(err)
+	}
+
+	header, err := backup.ReadHeader(file.GetContent())
+	tokenID, created, claims := backup.ParseName(file.GetName())
+	if err == nil && claims && (tokenID != header.TokenID ||
+		!created.Equal(header.TokenCreated)) {
+
+		return "", recoveryrpc.StatusError(
+			codes.FailedPrecondition, states.NameMismatch,
+			file.GetName(),
+		)
+	}
+
+	return path, nil
 }
 
 // GetRecovery implements recoveryrpc.RecoveryServer.
@@ -277,7 +297,7 @@ func (d *Daemon) embeddedStatus() *recoveryrpc.DaemonStatus {
 
 	result := &recoveryrpc.DaemonStatus{
 		Network: d.cfg.Network,
-		Version: loop.Version(),
+		Version: Version(),
 	}
 	switch {
 	case up && !held:
@@ -433,8 +453,13 @@ func marshalRun(run recoveryfsm.Run) *recoveryrpc.Run {
 		Effects:     marshalEffects(facts.Effects),
 		Finished:    run.Finished,
 	}
-	if run.Reason != "" {
-		explanation := states.Explain(run.Reason)
+	if halted := run.Halted; halted != nil {
+		result.Halted = true
+		result.Reason = string(halted.Reason)
+		result.Detail = halted.Error
+	}
+	if result.Reason != "" {
+		explanation := states.Explain(states.Reason(result.Reason))
 		result.Sentence = explanation.Sentence
 		result.Untouched = explanation.Untouched
 		result.NextCommand = explanation.Next

@@ -1,0 +1,83 @@
+package loopd
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	upstream "github.com/lightninglabs/loop/loopd"
+	"github.com/stretchr/testify/require"
+)
+
+// load reads a configuration file and arguments.
+func load(t *testing.T, file string, args ...string) (*Config, error) {
+	t.Helper()
+
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(
+		filepath.Join(dir, configFilename), []byte(file), 0o600,
+	))
+	cfg, _, err := LoadConfig(append([]string{"--loopdir=" + dir}, args...))
+
+	return cfg, err
+}
+
+// TestConfigOfUpstream checks that a configuration of upstream's loopd works as
+// it is, groups included, and that ours has its defaults.
+func TestConfigOfUpstream(t *testing.T) {
+	cfg, err := load(t, `
+network=regtest
+maxl402cost=77
+[lnd]
+lnd.host=127.0.0.1:1
+[server]
+server.notls=true
+[sqlite]
+sqlite.skipmigrations=false
+`)
+	require.NoError(t, err)
+	require.Equal(t, "regtest", cfg.Network)
+	require.EqualValues(t, 77, cfg.MaxL402Cost)
+	require.Equal(t, "127.0.0.1:1", cfg.Lnd.Host)
+	require.True(t, cfg.Server.NoTLS)
+	require.Equal(t, upstream.DefaultConfig().RPCListen, cfg.RPCListen)
+	require.Equal(t, DefaultConfig().Recovery, cfg.Recovery)
+}
+
+// TestConfigCommandLineWins checks the order of upstream: the command line
+// overrules the file.
+func TestConfigCommandLineWins(t *testing.T) {
+	cfg, err := load(t, `
+network=testnet
+[recovery]
+recovery.lookahead=30
+recovery.autorestore=off
+`, "--network=regtest", "--recovery.lookahead=40")
+	require.NoError(t, err)
+	require.Equal(t, "regtest", cfg.Network)
+	require.EqualValues(t, 40, cfg.Recovery.LookAhead)
+	require.Equal(t, "off", cfg.Recovery.AutoRestore)
+}
+
+// TestConfigRefused checks that what makes no sense is refused at the start and
+// not when it would matter.
+func TestConfigRefused(t *testing.T) {
+	for _, args := range [][]string{
+		{"--recovery.lookahead=0"},
+		{"--recovery.lookahead=100001"},
+		{"--recovery.keymargin=1000001"},
+		{"--recovery.autorestore=maybe"},
+		{"--recovery.mincopies=1"},
+		{"--configfile=/does/not/exist"},
+		{"--nosuchoption"},
+	} {
+		_, err := load(t, "", args...)
+		require.Error(t, err, "%v", args)
+	}
+
+	cfg, err := load(
+		t, "", "--recovery.mincopies=1", "--recovery.backupdir=a/../b",
+	)
+	require.NoError(t, err)
+	require.Equal(t, []string{"b"}, cfg.Recovery.BackupDirs)
+}
