@@ -121,11 +121,12 @@ func TestFetchOrder(t *testing.T) {
 
 // drive lets a pace see the answers of a source that takes a second for each
 // and works on a number of requests at the same time.
-func drive(p *pace, limit, answers int) {
-	now := time.Unix(1_000, 0)
+func drive(p *pace, now *time.Time, limit, answers int) {
 	for range answers {
-		now = now.Add(time.Second / time.Duration(min(p.limit, limit)))
-		p.measure(now)
+		*now = now.Add(time.Second / time.Duration(
+			min(p.limit, limit),
+		))
+		p.measure(*now)
 	}
 }
 
@@ -137,13 +138,13 @@ func TestFetchAdapts(t *testing.T) {
 	for limit, wanted := range map[int]int{
 		1: paceStart, 16: 16, 30: 32, 1_000: paceMax,
 	} {
-		p := newPace()
-		drive(p, limit, 1_000)
+		p, now := newPace(), time.Unix(1_000, 0)
+		drive(p, &now, limit, 1_000)
 
 		// It stays so, but for a try of twice as many now and then.
 		tries := 0
 		for range 200 {
-			drive(p, limit, 100)
+			drive(p, &now, limit, 100)
 			if p.limit != wanted {
 				require.Equal(t, 2*wanted, p.limit)
 				tries++
@@ -164,7 +165,8 @@ func TestFetchErrors(t *testing.T) {
 	}
 	require.Equal(t, 1, p.limit)
 
-	drive(p, 1_000, 10_000)
+	now := time.Unix(1_000, 0)
+	drive(p, &now, 1_000, 10_000)
 	require.Greater(t, p.limit, paceMax/4)
 }
 

@@ -165,22 +165,24 @@ func (p *pace) measure(now time.Time) {
 	rate := float64(p.counted) / max(now.Sub(p.since).Seconds(), 1e-9)
 	p.since, p.counted = now, 0
 
-	switch {
-	case p.hold > 0:
-		p.hold--
-		if p.hold == 0 {
-			p.rate = rate
-			p.change(min(2*p.limit, paceMax))
-		}
-
-	case rate > paceGain*p.rate:
-		p.rate = rate
-		p.change(min(2*p.limit, paceMax))
-
-	default:
+	// Twice as many did not pay.
+	if p.hold == 0 && rate <= paceGain*p.rate {
 		p.hold = paceHold
 		p.change(max(p.limit/2, 1))
+
+		return
 	}
+
+	if p.hold = max(p.hold-1, 0); p.hold > 0 {
+		return
+	}
+	p.rate = rate
+	if p.limit == paceMax {
+		p.hold = paceHold
+
+		return
+	}
+	p.change(min(2*p.limit, paceMax))
 }
 
 // change sets the number of requests and begins a new measurement.
