@@ -84,11 +84,11 @@ func (j *Journal) SaveStep(ctx context.Context, run recoveryfsm.Run,
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, "INSERT INTO events (run_id, seq, "+
-			"time, from_state, event, to_state, reason, detail) "+
-			"VALUES (?, ?, ?, ?, ?, ?, ?, ?)", run.ID, event.Seq,
-			nanos(event.Time), event.From, event.Event, event.To,
-			event.Reason, event.Detail)
+		_, err = tx.ExecContext(ctx, "INSERT INTO events (run_id, "+
+			"seq, time, from_state, event, to_state, reason, "+
+			"detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", run.ID,
+			event.Seq, nanos(event.Time), event.From, event.Event,
+			event.To, event.Reason, event.Detail)
 
 		return err
 	})

@@ -13,8 +13,8 @@
 //     or observers, which cannot refuse.
 //   - At least once. A run that died between intent and outcome is resumed in
 //     the state it was in, and that action probes what it did before.
-//   - Errors have two kinds. An *actions.BlockError stops the run in Blocked; any
-//     other error is passing and is tried again with backoff, visibly.
+//   - Errors have two kinds. An *actions.BlockError stops the run in Blocked;
+//     any other error is passing and is tried again with backoff, visibly.
 //   - Every stop is a state. Cancel and Stop are context cancellations with a
 //     cause: loop/fsm holds its lock through a whole chain of actions, so that
 //     an event could not get in. A run is resumed on a new machine at the saved

@@ -637,14 +637,7 @@ func TestWrongEvent(t *testing.T) {
 			engine := w.engine(func(cfg *recoveryfsm.Config) {
 				cfg.Backoff.Min = time.Hour
 				cfg.Backoff.Max = time.Hour
-				cfg.Actions = func(
-					string) map[states.State]actions.Action {
-
-					set := w.actions("")
-					set[states.Decrypt] = wrong(event)
-
-					return set
-				}
+				w.swap(cfg, states.Decrypt, wrong(event))
 			})
 			run := start(t, engine)
 			failed := until(t, engine, run.ID,
@@ -666,39 +659,47 @@ func wrong(event states.Event) actions.Action {
 	}
 }
 
+// swap lets a state have another action.
+func (w *world) swap(cfg *recoveryfsm.Config, state states.State,
+	action actions.Action) {
+
+	cfg.Actions = func(id string) map[states.State]actions.Action {
+		set := w.actions(id)
+		set[state] = action
+
+		return set
+	}
+}
+
 // TestFactsBesideAnError checks that effects that did happen are known after
-// the attempt has failed, and while the run is blocked or stopped.
+// the attempt has failed, and while the run is blocked.
 func TestFactsBesideAnError(t *testing.T) {
-	w := newWorld(t)
 	attempts := 0
-	engine := w.engine(func(cfg *recoveryfsm.Config) {
-		cfg.Actions = func(id string) map[states.State]actions.Action {
-			set := w.actions(id)
-			set[states.ImportToken] = func(_ context.Context,
-				facts actions.Facts) (actions.Outcome, error) {
+	action := func(_ context.Context, facts actions.Facts) (actions.Outcome,
+		error) {
 
-				attempts++
-				if attempts > 1 {
-					require.Equal(t, "/aside/1",
-						facts.Effects.SetAside)
-
-					return actions.Outcome{Facts: facts},
-						&actions.BlockError{
-							Reason: states.TokenPending,
-						}
-				}
-				facts.Effects.SetAside = "/aside/1"
-
-				return actions.Outcome{Facts: facts},
-					errors.New("disk full")
-			}
-
-			return set
+		attempts++
+		if attempts == 1 {
+			facts.Effects.SetAside = "/aside/1"
+			return actions.Outcome{Facts: facts},
+				errors.New("disk full")
 		}
+		require.Equal(t, "/aside/1", facts.Effects.SetAside)
+		facts.Effects.TokenPlaced = true
+
+		return actions.Outcome{Facts: facts}, &actions.BlockError{
+			Reason: states.TokenPending,
+		}
+	}
+
+	w := newWorld(t)
+	engine := w.engine(func(cfg *recoveryfsm.Config) {
+		w.swap(cfg, states.ImportToken, action)
 	})
 	run := wait(t, engine, start(t, engine).ID)
 	require.Equal(t, states.Blocked, run.State)
 	require.Equal(t, "/aside/1", run.Facts.Effects.SetAside)
+	require.True(t, run.Facts.Effects.TokenPlaced)
 	require.Equal(t, 2, attempts)
 }
 

@@ -55,7 +55,9 @@ func recordHistory(t *testing.T, table states.Table) []moment {
 		cfg.OnEvent = func(run recoveryfsm.Run,
 			event recoveryfsm.Event) {
 
-			history = append(history, moment{Event: event, Run: run})
+			history = append(
+				history, moment{Event: event, Run: run},
+			)
 		}
 	})
 	run, err := engine.Start(t.Context(), table.Kind, actions.Request{})

@@ -35,8 +35,8 @@ type progressKeeper struct {
 	sampledAt Mark
 }
 
-// SaveProgress takes the progress of a run's scan. It is called by the goroutine
-// of the scan, as often as that likes; it is shown at once, and saved at most
+// SaveProgress takes the progress of a run's scan. It is called by the scan's
+// goroutine, as often as that likes; it is shown at once, and saved at most
 // twice a second, but always for a reorganisation and at the end of a pass. A
 // save that fails is logged: nothing rests on it. Progress of a run that is not
 // at work is ignored.

@@ -54,7 +54,8 @@ func TestBackoff(t *testing.T) {
 		cfg.Clock = testClock
 		cfg.Random = func() float64 { return 0.5 }
 		cfg.Backoff = recoveryfsm.Backoff{
-			Min: 2 * time.Second, Max: 10 * time.Second, Jitter: 0.4,
+			Min: 2 * time.Second, Max: 10 * time.Second,
+			Jitter: 0.4,
 		}
 	})
 

@@ -319,8 +319,9 @@ var explanations = map[Reason]Explanation{
 		"loop recover --help",
 	},
 	DepositUnverified: {
-		"The deposit is in the database but lnd's wallet cannot see " +
-			"it, and the chain has not been searched for its spend.",
+		"The deposit is in the database but lnd's wallet cannot " +
+			"see it, and the chain has not been searched for its " +
+			"spend.",
 		"The deposit was left alone.",
 		"loop recover rescan",
 	},

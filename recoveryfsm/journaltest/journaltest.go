@@ -64,7 +64,9 @@ func newRun(n int) recoveryfsm.Run {
 		Created: created,
 		Updated: created,
 		Facts: actions.Facts{
-			Request: actions.Request{BackupFile: "/b/ü", Automatic: true},
+			Request: actions.Request{
+				BackupFile: "/b/ü", Automatic: true,
+			},
 		},
 	}
 }
@@ -87,7 +89,8 @@ func fullRun() recoveryfsm.Run {
 	run.Facts.Node = "02aa"
 	run.Facts.Birthday = 100
 	run.Facts.Located = &actions.Located{
-		Path: "/b/x", SHA256: "ff", TokenID: "ee", Others: []string{"a"},
+		Path: "/b/x", SHA256: "ff", TokenID: "ee",
+		Others: []string{"a"},
 	}
 	run.Facts.Effects.KeysAdvanced = map[int32]uint32{42060: 17}
 	run.Facts.Coverage = &chainscan.Coverage{
@@ -296,7 +299,9 @@ func testProgress(t *testing.T, store Store) {
 	run := newRun(1)
 	require.NoError(t, journal.CreateRun(ctx, run))
 
-	progress := recoveryfsm.Progress{Height: 7, Started: start, Updated: start}
+	progress := recoveryfsm.Progress{
+		Height: 7, Started: start, Updated: start,
+	}
 	require.NoError(t, journal.SaveProgress(ctx, run.ID, progress))
 
 	// The engine's copy of the run knows nothing of it.
