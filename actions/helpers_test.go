@@ -10,6 +10,7 @@ import (
 	"github.com/btcsuite/btcd/wire"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
+	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/internal/twin"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
@@ -40,6 +41,10 @@ type story struct {
 	world   *twin.World
 	content *backup.Content
 
+	// families are the true scripts of the generation: the static address,
+	// the receive and the change family.
+	families []chainscan.Family
+
 	// deposits are the outputs that pay the client, in the order in which
 	// they were made.
 	deposits []wire.OutPoint
@@ -52,6 +57,7 @@ type story struct {
 func newStory(t *testing.T) *story {
 	s := &story{T: t, world: twin.NewWorld()}
 	s.content = s.world.NewContent("alice", keyIndex)
+	s.families = s.world.Families(s.content.Address)
 	s.world.Backups.Put(file, s.content)
 	s.pay(0, keyIndex, 100_000)
 	s.pay(0, keyIndex, 200_000)
@@ -71,8 +77,7 @@ func newStory(t *testing.T) *story {
 func (s *story) pay(family int, index uint32, value int64) {
 	s.Helper()
 
-	families := s.world.Families(s.content.Address)
-	pkScript, err := families[family].Script(index)
+	pkScript, err := s.families[family].Script(index)
 	require.NoError(s, err)
 	s.deposits = append(s.deposits, s.world.Chain.Fund(
 		pkScript, btcutil.Amount(value),

@@ -36,9 +36,7 @@ func (s *story) requireCounters() {
 func (s *story) requirePublished() {
 	s.Helper()
 
-	truth := s.world.Chain.Truth(
-		s.world.Families(s.content.Address), twin.LookAhead,
-	)
+	truth := s.world.Chain.Truth(s.families, twin.LookAhead)
 	published, ok := s.world.Visibility.Published(runID)
 	require.True(s, ok)
 	require.ElementsMatch(s, truth, published)

@@ -223,6 +223,11 @@ func (l *Lnd) Key(locator keychain.KeyLocator) (*btcec.PrivateKey, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
+	id := keyID{l.seed, locator, l.params}
+	if known, ok := keys.Load(id); ok {
+		return known.(*btcec.PrivateKey), nil
+	}
+
 	branch, err := l.branch(int32(locator.Family))
 	if err != nil {
 		return nil, err
@@ -233,7 +238,12 @@ func (l *Lnd) Key(locator keychain.KeyLocator) (*btcec.PrivateKey, error) {
 		return nil, err
 	}
 
-	return child.ECPrivKey()
+	key, err := child.ECPrivKey()
+	if err == nil {
+		keys.Store(id, key)
+	}
+
+	return key, err
 }
 
 // Next returns the next index that lnd would hand out, without a call of a
@@ -269,9 +279,16 @@ func (l *Lnd) Watches(pkScript []byte) bool {
 	return l.scripts[string(pkScript)]
 }
 
-// branches keeps the branches that were derived, by seed and family: tests
-// build many worlds that are alike.
-var branches sync.Map
+// branches and keys keep what was derived: tests build many worlds that are
+// alike.
+var branches, keys sync.Map
+
+// keyID names a private key.
+type keyID struct {
+	seed    [32]byte
+	locator keychain.KeyLocator
+	params  *chaincfg.Params
+}
 
 // branchID names a branch.
 type branchID struct {

@@ -32,7 +32,7 @@ func (s *Scanner) Scan(ctx context.Context, runID string,
 		var err error
 		result, err = chainscan.Run(ctx, chainscan.Config{
 			Source:     s.chain,
-			Families:   request.Families,
+			Families:   remembered(request.Families),
 			Birthday:   request.Birthday,
 			LookAhead:  request.LookAhead,
 			Checkpoint: &checkpoint{s.calls, s.memory(runID)},

@@ -4,18 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
-	"time"
 
-	"github.com/lightninglabs/aperture/l402"
-	"github.com/lightningnetwork/lnd/lntypes"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/generation"
-	"gopkg.in/macaroon.v2"
 )
 
 // setAsideDir is where the token files that did not parse go.
@@ -144,9 +139,9 @@ func probeToken(file []byte, exists bool) generation.TokenProbe {
 		Status: generation.TokenUnreadable,
 		SHA256: sha256.Sum256(file),
 	}
-	token, ok := parseToken(file)
+	token, err := generation.ParseToken(file)
 	switch {
-	case !ok:
+	case err != nil:
 		return probe
 
 	case token.Paid:
@@ -155,41 +150,7 @@ func probeToken(file []byte, exists bool) generation.TokenProbe {
 	default:
 		probe.Status = generation.TokenPending
 	}
-	probe.Token = token
+	probe.Token = *token
 
 	return probe
-}
-
-// parseToken reads a token file as NewToken makes it.
-func parseToken(file []byte) (generation.Token, bool) {
-	const lengthSize, tailSize = 4, 32 + 32 + 8 + 8 + 8
-
-	var token generation.Token
-	if len(file) < lengthSize {
-		return token, false
-	}
-	length := uint64(binary.BigEndian.Uint32(file))
-	if uint64(len(file)) != lengthSize+length+tailSize {
-		return token, false
-	}
-	macBytes, tail := file[lengthSize:][:length], file[lengthSize+length:]
-
-	var mac macaroon.Macaroon
-	err := mac.UnmarshalBinary(macBytes)
-	if err != nil {
-		return token, false
-	}
-	id, err := l402.DecodeIdentifier(bytes.NewReader(mac.Id()))
-	if err != nil {
-		return token, false
-	}
-
-	preimage := lntypes.Preimage(tail[32:64])
-	token.ID = id.TokenID
-	token.Paid = preimage != lntypes.Preimage{}
-	token.Created = time.Unix(
-		0, int64(binary.BigEndian.Uint64(tail[len(tail)-8:])),
-	)
-
-	return token, true
 }

@@ -1,10 +1,8 @@
 package twin
 
 import (
-	"sync"
 	"time"
 
-	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/lightningnetwork/lnd/keychain"
 	"github.com/looprecovery/looprecovery/actions"
@@ -168,52 +166,6 @@ func (w *World) Families(
 			descriptor, id, account,
 		))
 	}
-	for i := range families {
-		families[i] = &knownFamily{
-			Family: families[i],
-			server: encode(descriptor.ServerKey),
-			first:  encode(descriptor.ClientKey),
-		}
-	}
 
-	return families
-}
-
-// knownScripts keeps the scripts that were derived: tests build many worlds
-// that are alike.
-var knownScripts sync.Map
-
-// knownFamily is a family that derives each script once in the life of the
-// process.
-type knownFamily struct {
-	chainscan.Family
-
-	server, first string
-}
-
-// scriptID names a script among those of all worlds.
-type scriptID struct {
-	server, first string
-	family        int32
-	index         uint32
-}
-
-// Script returns the output script of the key with the given index.
-func (f *knownFamily) Script(index uint32) ([]byte, error) {
-	id := scriptID{f.server, f.first, f.ID(), index}
-	if known, ok := knownScripts.Load(id); ok {
-		return known.([]byte), nil
-	}
-
-	pkScript, err := f.Family.Script(index)
-	if err == nil {
-		knownScripts.Store(id, pkScript)
-	}
-
-	return pkScript, err
-}
-
-// encode returns the bytes of a key as a string.
-func encode(key *btcec.PublicKey) string {
-	return string(key.SerializeCompressed())
+	return remembered(families)
 }
