@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/btcsuite/btcd/wire"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -20,6 +21,9 @@ import (
 var (
 	// chainsFlag is the number of adversarial chains of a run.
 	chainsFlag = flag.Int("chains", 2_000, "number of adversarial chains")
+
+	// peerFlag is the number of them on which btcwallet's recovery is run.
+	peerFlag = flag.Int("peerchains", 50, "chains for btcwallet")
 
 	// seedFlag, if set, runs the one chain with this seed.
 	seedFlag = flag.Uint64("seed", 0, "seed of one adversarial chain")
@@ -288,10 +292,22 @@ func describe(outputs []Output) string {
 	return text
 }
 
+// tally counts what was found.
+type tally struct {
+	mu sync.Mutex
+
+	outputs int
+
+	// peerHits and peerWanted are what btcwallet found and should have, on
+	// peerChains chains.
+	peerHits, peerWanted, peerChains int
+}
+
 // TestAdversarialChains compares the scan with a brute-force walk on random
 // chains that are made to mislead it: whoever runs the scan must find every
 // deposit and nothing else, whatever the order in which scripts become known,
-// and through reorgs, errors and kills.
+// and through reorgs, errors and kills. Beside it stands what btcwallet's
+// recovery finds on some of the same chains, without reorgs, errors and kills.
 func TestAdversarialChains(t *testing.T) {
 	t.Parallel()
 
@@ -299,10 +315,12 @@ func TestAdversarialChains(t *testing.T) {
 	if *seedFlag != 0 {
 		first, count = *seedFlag, 1
 	}
+	btcwallet, err := newPeer(t.TempDir())
+	require.NoError(t, err)
 
 	var (
 		next  atomic.Uint64
-		found atomic.Int64
+		found tally
 		group sync.WaitGroup
 	)
 	for range runtime.GOMAXPROCS(0) {
@@ -312,18 +330,28 @@ func TestAdversarialChains(t *testing.T) {
 				if n >= count {
 					return
 				}
-				found.Add(runStory(t, first+n))
+
+				var with *peer
+				if n%max(count/uint64(*peerFlag), 1) == 0 {
+					with = btcwallet
+				}
+				runStory(t, first+n, with, &found)
 			}
 		})
 	}
 	group.Wait()
 
-	require.Positive(t, found.Load())
-	t.Logf("adversarial: chains=%d outputs=%d", count, found.Load())
+	require.False(t, t.Failed())
+	require.Positive(t, found.outputs)
+	recall := float64(found.peerHits) / float64(max(found.peerWanted, 1))
+	fmt.Printf("adversarial: chains=%d recall=1 precision=1 "+
+		"btcwallet_recall=%.3f (outputs=%d, btcwallet on %d of the "+
+		"chains)\n", count, recall, found.outputs, found.peerChains)
 }
 
-// runStory runs the story of a seed and returns the number of outputs.
-func runStory(t *testing.T, seed uint64) int64 {
+// runStory runs the story of a seed and, if there is a peer, lets it recover
+// from the chain at its end.
+func runStory(t *testing.T, seed uint64, with *peer, found *tally) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 
@@ -336,8 +364,51 @@ func runStory(t *testing.T, seed uint64) int64 {
 		t.Errorf("seed %d (go test -run AdversarialChains -seed %d): "+
 			"%v", seed, seed, err)
 
-		return 0
+		return
 	}
 
-	return int64(len(result.Outputs))
+	found.mu.Lock()
+	defer found.mu.Unlock()
+
+	found.outputs += len(result.Outputs)
+	if with == nil {
+		return
+	}
+	hits, wanted, err := with.recall(
+		story.source.branch, story.sim.lookAhead, result.Outputs,
+	)
+	if err != nil {
+		t.Error(err)
+	}
+	found.peerHits += hits
+	found.peerWanted += wanted
+	found.peerChains++
+}
+
+// TestPeerOnPlainChain: on a chain that pays one child after the other, with
+// spends, btcwallet finds everything. So what it misses on the others, it
+// misses because of them.
+func TestPeerOnPlainChain(t *testing.T) {
+	t.Parallel()
+
+	const lookAhead = 3
+	var spend wire.OutPoint
+	txs := make(map[int32][]*wire.MsgTx)
+	for index := range uint32(20) {
+		tx := payTx(index, spend, index)
+		txs[int32(5+index)] = []*wire.MsgTx{tx}
+		spend = wire.OutPoint{Hash: tx.TxHash()}
+	}
+	f := newFixture(2, 40, lookAhead, txs)
+	result := f.run(t)
+	require.Len(t, result.Outputs, 20)
+
+	btcwallet, err := newPeer(t.TempDir())
+	require.NoError(t, err)
+	hits, wanted, err := btcwallet.recall(
+		f.branch, lookAhead, result.Outputs,
+	)
+	require.NoError(t, err)
+	require.Equal(t, 20, wanted)
+	require.Equal(t, wanted, hits)
 }
