@@ -16,6 +16,7 @@ import (
 	"github.com/looprecovery/looprecovery/states"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -113,8 +114,12 @@ func (s *recoveryServer) GetRecovery(ctx context.Context,
 	}
 
 	run, err := s.find(ctx, req.Id)
+	var refused *recoveryfsm.RefusedError
 	switch {
-	case req.Id == "" && errors.Is(err, recoveryfsm.ErrNoRun):
+	// That there was no run yet is an answer, too.
+	case req.Id == "" && errors.As(err, &refused) &&
+		refused.Reason == states.NoSuchRun:
+
 		return resp, nil
 
 	case err != nil:
@@ -285,7 +290,9 @@ func (s *recoveryServer) find(ctx context.Context, id string) (recoveryfsm.Run,
 		return recoveryfsm.Run{}, err
 	}
 	if run == nil {
-		return recoveryfsm.Run{}, recoveryfsm.ErrNoRun
+		return recoveryfsm.Run{}, &recoveryfsm.RefusedError{
+			Reason: states.NoSuchRun,
+		}
 	}
 
 	return *run, nil
@@ -393,14 +400,19 @@ func rpcError(err error) error {
 		refused *recoveryfsm.RefusedError
 	)
 	switch {
-	case errors.Is(err, recoveryfsm.ErrNoRun):
+	case errors.As(err, &refused):
+		code := codes.FailedPrecondition
+		if refused.Reason == states.NoSuchRun {
+			code = codes.NotFound
+		}
+
 		return recoveryrpc.StatusError(
-			codes.NotFound, states.NoSuchRun, "",
+			code, refused.Reason, refused.RunID,
 		)
 
-	case errors.As(err, &refused):
+	case errors.Is(err, recoveryfsm.ErrStopped):
 		return recoveryrpc.StatusError(
-			codes.FailedPrecondition, refused.Reason, refused.RunID,
+			codes.Unavailable, states.Starting, "loopd is stopping",
 		)
 
 	case errors.As(err, &blocked):
@@ -415,9 +427,7 @@ func rpcError(err error) error {
 		)
 
 	default:
-		return recoveryrpc.StatusError(
-			codes.Internal, states.LndDown, err.Error(),
-		)
+		return status.Error(codes.Internal, err.Error())
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/chainscan/chainkit"
+	"github.com/looprecovery/looprecovery/internal/failpoint"
 	"github.com/looprecovery/looprecovery/lndview"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 )
@@ -93,6 +94,7 @@ func (p *scannerPort) Scan(ctx context.Context, runID string,
 		LookAhead:  request.LookAhead,
 		Checkpoint: d.journal.Checkpoint(runID),
 		Progress: func(progress chainscan.Progress) {
+			failpoint.Hit(failpoint.ScanDepositsAfterCommit)
 			d.engine.SaveProgress(runID, progress)
 		},
 	})
@@ -102,9 +104,12 @@ func (p *scannerPort) Scan(ctx context.Context, runID string,
 func (p *scannerPort) Result(ctx context.Context, runID string) (
 	[]chainscan.Output, error) {
 
-	_, outputs, err := p.daemon.journal.Checkpoint(runID).Load(ctx)
+	cursor, outputs, err := p.daemon.journal.Checkpoint(runID).Load(ctx)
+	if err != nil || cursor == nil {
+		return nil, err
+	}
 
-	return outputs, err
+	return chainscan.Select(*cursor, outputs), nil
 }
 
 // blindWarnings warns of what lnd's wallet cannot see and no scan has settled.
