@@ -130,6 +130,22 @@ func TestTransactionRange(t *testing.T) {
 	}, low, high)
 }
 
+// TestTransactionOnce checks that a transaction that made two deposits is added
+// once, proven or not.
+func TestTransactionOnce(t *testing.T) {
+	h := newBlind(t)
+	tx := h.pay(1_000, 2_000)
+	h.chain.mine(tx)
+	for i, value := range []int64{1_000, 2_000} {
+		h.row(wire.OutPoint{Hash: tx.TxHash(), Index: uint32(i)},
+			value, int64(h.chain.height()))
+	}
+
+	h.lists([]string{tx.TxHash().String()}, 0, -1)
+	h.scanned("run")
+	h.lists([]string{tx.TxHash().String()}, 0, -1)
+}
+
 // lists checks the transactions of a range.
 func (h *harness) lists(wanted []string, start, end int32) {
 	h.t.Helper()

@@ -36,7 +36,7 @@ type fakeChain struct {
 	// err, if set, is what reading a block returns; onBlock, if set, is
 	// called first.
 	err     error
-	onBlock func(height int32)
+	onBlock func(hash chainhash.Hash)
 
 	// corrupt changes a block before it is handed out.
 	corrupt func(raw []byte) []byte
@@ -228,7 +228,7 @@ func (c *fakeChain) Block(ctx context.Context, hash chainhash.Hash) ([]byte,
 	c.mu.Unlock()
 
 	if onBlock != nil {
-		onBlock(c.height())
+		onBlock(hash)
 	}
 	if err != nil {
 		return nil, err
@@ -416,6 +416,9 @@ func (w *fakeWalletKit) PublishTransaction(ctx context.Context,
 	if !w.unlisted {
 		w.list(tx, 0)
 	}
+
+	// The transaction is out, whether or not the caller is still there.
+	_ = w.enter(ctx, "published")
 
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/lndview"
@@ -66,6 +67,19 @@ func TestReorgBelowScan(t *testing.T) {
 			require.Equal(t, h.chain.tip(), *h.view.Status().Followed)
 		})
 	}
+}
+
+// TestReorgBelowEverything checks a reorg below all that is known: the walk
+// begins again at the birthday.
+func TestReorgBelowEverything(t *testing.T) {
+	h := newBlind(t)
+	h.scanned("run")
+	h.sees()
+
+	h.chain.disconnect(60)
+	deposit := h.deposit(1_000)
+	h.chain.mineEmpty(70)
+	h.sees(deposit)
 }
 
 // TestStaleScan checks that the result of a scan whose tip was reorged out
@@ -145,13 +159,21 @@ func TestReorgWhileWalking(t *testing.T) {
 	h.scanned("run")
 	h.chain.mineEmpty(40)
 
-	var once sync.Once
-	h.chain.onBlock = func(int32) {
-		once.Do(func() {
-			h.chain.disconnect(39)
-			h.chain.mine(h.spend(deposit))
-			h.chain.mineEmpty(50)
-		})
+	// The first blocks are fetched from the old chain, the others from the
+	// new one, in which the second block has the spend.
+	second, err := h.chain.BlockHash(t.Context(), h.chain.height()-38)
+	require.NoError(t, err)
+	replaced := make(chan struct{})
+	h.chain.onBlock = func(hash chainhash.Hash) {
+		if hash != second {
+			<-replaced
+
+			return
+		}
+		h.chain.disconnect(39)
+		h.chain.mine(h.spend(deposit))
+		h.chain.mineEmpty(50)
+		close(replaced)
 	}
 	h.sees()
 }

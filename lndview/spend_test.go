@@ -1,6 +1,7 @@
 package lndview_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -229,6 +230,24 @@ func TestPublicationIsSavedFirst(t *testing.T) {
 
 	h.ledger.fail(nil)
 	h.sees()
+	h.restart()
+	h.sees()
+}
+
+// TestPublisherLeaves checks that a publication is saved although the caller went
+// away as soon as the transaction was out.
+func TestPublisherLeaves(t *testing.T) {
+	h := newBlind(t)
+	deposit := h.deposit(1_000)
+	h.scanned("run")
+	h.sees(deposit)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	h.lnd.hook("published", cancel)
+	h.lnd.unlisted = true
+	err := h.seen.WalletKit.PublishTransaction(ctx, h.spend(deposit), "")
+	require.NoError(t, err)
+
 	h.restart()
 	h.sees()
 }
