@@ -51,13 +51,13 @@ func TestDecryptChanged(t *testing.T) {
 	s := newStory(t)
 	facts := s.upTo(states.Decrypt)
 
-	s.world.Backups.Put(file, s.world.NewContent("bob", 0))
+	s.world.Backups.PutAs(s.file, s.world.NewContent("bob", 0))
 	s.blocked(states.Decrypt, facts, states.BackupChanged)
 
-	s.world.Backups.PutVerdict(file, backup.Corrupt)
+	s.world.Backups.Force(s.file, backup.Corrupt, nil)
 	s.blocked(states.Decrypt, facts, states.BackupChanged)
 
-	s.world.Backups.Remove(file)
+	s.world.Backups.Remove(s.file)
 	s.blocked(states.Decrypt, facts, states.BackupChanged)
 	s.untouched()
 }
@@ -74,8 +74,8 @@ func TestDecryptVerdict(t *testing.T) {
 	s.passing(states.Decrypt, facts, twin.ErrLndDown)
 	s.world.SetLnd(nil)
 
-	s.world.Backups.PutVerdict(file, backup.OtherSeed)
-	entry, err := s.world.Backups.Judge(t.Context(), file)
+	s.world.Backups.Force(s.file, backup.OtherSeed, nil)
+	entry, err := s.world.Backups.Judge(t.Context(), s.file)
 	require.NoError(t, err)
 	facts.Located.SHA256 = hex.EncodeToString(entry.SHA256[:])
 	s.blocked(states.Decrypt, facts, states.OtherSeed)

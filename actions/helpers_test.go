@@ -25,10 +25,7 @@ const (
 	keyIndex = 3
 
 	// place is the first backup place.
-	place = "/data"
-
-	// file is the backup of the tests' generation.
-	file = place + "/alice.lrb"
+	place = twin.DataDir
 )
 
 // errFault is an error of which the actions know nothing: a passing one.
@@ -40,6 +37,9 @@ type story struct {
 
 	world   *twin.World
 	content *backup.Content
+
+	// file is the path of the generation's backup.
+	file string
 
 	// families are the true scripts of the generation: the static address,
 	// the receive and the change family.
@@ -58,7 +58,7 @@ func newStory(t *testing.T) *story {
 	s := &story{T: t, world: twin.NewWorld()}
 	s.content = s.world.NewContent("alice", keyIndex)
 	s.families = s.world.Families(s.content.Address)
-	s.world.Backups.Put(file, s.content)
+	s.file = s.world.Backups.Put(place, s.content)
 	s.pay(0, keyIndex, 100_000)
 	s.pay(0, keyIndex, 200_000)
 	s.world.Chain.Mine(2)

@@ -116,7 +116,7 @@ func TestImportTokenUnreadable(t *testing.T) {
 
 		facts = s.done(states.ImportToken, facts)
 		s.requireToken(s.content.Token)
-		aside, ok := s.world.Tokens.Aside(facts.Effects.SetAside)
+		aside, ok := s.world.Disk.Read(facts.Effects.SetAside)
 		require.True(t, ok)
 		require.Equal(t, rest, aside)
 		s.clean()
@@ -182,10 +182,10 @@ func TestImportTokenChanged(t *testing.T) {
 
 	s := newStory(t)
 	facts := s.upTo(states.ImportToken)
-	s.world.Backups.Put(file, s.world.NewContent("bob", 0))
+	s.world.Backups.PutAs(s.file, s.world.NewContent("bob", 0))
 	s.blocked(states.ImportToken, facts, states.BackupChanged)
 
-	s.world.Backups.PutVerdict(file, backup.Corrupt)
+	s.world.Backups.Force(s.file, backup.Corrupt, nil)
 	s.blocked(states.ImportToken, facts, states.BackupChanged)
 	s.untouched()
 }

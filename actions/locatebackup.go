@@ -99,7 +99,13 @@ func (r *run) locateNewest(ctx context.Context, request Request) (*Located,
 	error) {
 
 	entries, listErr := r.Backups.List(ctx)
-	if listErr != nil && !onlyPlaces(listErr) {
+	switch {
+	// A place that was not read to its end because the run is being
+	// stopped is none that cannot be read.
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+
+	case listErr != nil && !onlyPlaces(listErr):
 		return nil, listErr
 	}
 

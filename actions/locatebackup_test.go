@@ -1,6 +1,7 @@
 package actions_test
 
 import (
+	"context"
 	"encoding/hex"
 	"io/fs"
 	"testing"
@@ -12,6 +13,29 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// second is the second backup place.
+const second = twin.SecondDir
+
+// putForeign puts files in place that are no candidates: of another seed, of
+// another network, and damaged.
+func (s *story) putForeign() {
+	s.Helper()
+
+	s.world.Lnd.Replace("mallory")
+	s.world.Backups.Put(place, s.world.NewContent("foreign", 0))
+	s.world.Lnd.Replace("client")
+
+	other := s.world.NewContent("other network", 0)
+	other.Network = "testnet"
+	s.world.Backups.Put(place, other)
+
+	broken := s.world.Backups.Put(place, s.world.NewContent("broken", 0))
+	raw, _ := s.world.Disk.Read(broken)
+	raw[len(raw)/2] ^= 1
+	s.world.Disk.Write(broken, raw)
+	s.world.Disk.Write(place+"/loopd.log", []byte("no backup"))
+}
+
 // TestLocateNewest shows which of several generations a wiped machine gets
 // back, and that the others are named.
 func TestLocateNewest(t *testing.T) {
@@ -19,14 +43,12 @@ func TestLocateNewest(t *testing.T) {
 
 	s := newStory(t)
 	newer := s.world.NewContent("bob", 0)
-	s.world.Backups.Put(place+"/bob.lrb", newer)
-	s.world.Backups.Put("/second/bob.lrb", newer)
-	s.world.Backups.PutVerdict(place+"/foreign", backup.OtherSeed)
-	s.world.Backups.PutVerdict(place+"/testnet", backup.OtherNetwork)
-	s.world.Backups.PutVerdict(place+"/broken", backup.Corrupt)
+	path := s.world.Backups.Put(place, newer)
+	s.world.Backups.Put(second, newer)
+	s.putForeign()
 
 	facts := s.done(states.LocateBackup, actions.Facts{})
-	require.Equal(t, place+"/bob.lrb", facts.Located.Path)
+	require.Equal(t, path, facts.Located.Path)
 	require.Equal(t, hex.EncodeToString(newer.TokenID[:]),
 		facts.Located.TokenID)
 	require.Equal(t, []string{s.tokenID()}, facts.Located.Others)
@@ -35,7 +57,7 @@ func TestLocateNewest(t *testing.T) {
 	facts = s.done(states.LocateBackup, actions.Facts{
 		Request: actions.Request{TokenID: s.tokenID()},
 	})
-	require.Equal(t, file, facts.Located.Path)
+	require.Equal(t, s.file, facts.Located.Path)
 	s.untouched()
 }
 
@@ -44,17 +66,18 @@ func TestLocateNewest(t *testing.T) {
 func TestLocateTie(t *testing.T) {
 	t.Parallel()
 
-	s := newStory(t)
-	twinContent := *s.content
-	twinContent.TokenID[0] ^= 0xff
-	s.world.Backups.Put(place+"/a", &twinContent)
-	s.world.Backups.Put(place+"/z", &twinContent)
+	for _, name := range []string{"bob", "carol", "dave", "erin"} {
+		s := newStory(t)
+		other := s.world.NewContent(name, keyIndex)
+		other.TokenCreated = s.content.TokenCreated
+		other.Token = twin.NewToken(name, other.TokenCreated, true)
+		s.world.Backups.Put(place, other)
 
-	highest := max(
-		s.tokenID(), hex.EncodeToString(twinContent.TokenID[:]),
-	)
-	facts := s.done(states.LocateBackup, actions.Facts{})
-	require.Equal(t, highest, facts.Located.TokenID)
+		facts := s.done(states.LocateBackup, actions.Facts{})
+		require.Equal(t, max(
+			s.tokenID(), hex.EncodeToString(other.TokenID[:]),
+		), facts.Located.TokenID)
+	}
 }
 
 // TestLocateNothing shows that files of other seeds and networks and damaged
@@ -63,23 +86,34 @@ func TestLocateNothing(t *testing.T) {
 	t.Parallel()
 
 	s := newStory(t)
-	s.world.Backups.SetUnreadable("/mnt", fs.ErrPermission)
-	s.done(states.LocateBackup, actions.Facts{})
+	s.putForeign()
+	s.world.Disk.Break(second, fs.ErrPermission)
+	facts := s.done(states.LocateBackup, actions.Facts{})
+	require.Equal(t, s.file, facts.Located.Path)
+	require.Empty(t, facts.Located.Others)
 
-	s.world.Backups.Remove(file)
-	s.world.Backups.PutVerdict(place+"/foreign", backup.OtherSeed)
-	s.world.Backups.PutVerdict(place+"/testnet", backup.OtherNetwork)
-	s.world.Backups.PutVerdict(place+"/broken", backup.Corrupt)
+	s.world.Backups.Remove(s.file)
 	s.blocked(states.LocateBackup, actions.Facts{}, states.PlaceUnreadable)
 
-	s.world.Backups.SetUnreadable("/mnt", nil)
-	s.blocked(states.LocateBackup, actions.Facts{}, states.NoBackupFound)
-
-	other := s.world.NewContent("other network", 0)
-	other.Network = "testnet"
-	s.world.Backups.Put(place+"/other", other)
+	s.world.Disk.Break(second, nil)
 	s.blocked(states.LocateBackup, actions.Facts{}, states.NoBackupFound)
 	s.untouched()
+}
+
+// TestLocateCancelled shows that a run that is stopped while it looks through
+// the places does not block: nothing is wrong with them.
+func TestLocateCancelled(t *testing.T) {
+	t.Parallel()
+
+	s := newStory(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.race(twin.Point{Call: "disk.ReadDir"}, cancel)
+	_, err := actions.Set(s.world.Deps(), runID)[states.LocateBackup](
+		ctx, actions.Facts{},
+	)
+	require.ErrorIs(t, err, context.Canceled)
+	var block *actions.BlockError
+	require.NotErrorAs(t, err, &block)
 }
 
 // TestLocateConflict shows that nobody guesses between two valid files that
@@ -94,28 +128,28 @@ func TestLocateConflict(t *testing.T) {
 			c.Address.ClientLocator.Index++
 		},
 		"token": func(c *backup.Content) {
-			c.Token = twin.NewToken("x", c.TokenCreated, true)
+			// The last byte of the amount that was paid.
+			c.Token[len(c.Token)-17]++
 		},
 		"server": func(c *backup.Content) {
 			c.Address.ServerKey = c.Address.ClientKey
 		},
 	} {
 		s := newStory(t)
-		s.world.Backups.Put("/second/copy", s.content)
+		path := s.world.Backups.Put(second, s.content)
 		s.done(states.LocateBackup, actions.Facts{})
 
-		changed := *s.content
-		change(&changed)
-		s.world.Backups.Put("/second/changed", &changed)
+		change(s.content)
+		s.world.Backups.Put(second, s.content)
 		detail := s.blocked(states.LocateBackup, actions.Facts{},
 			states.BackupConflict)
-		require.Contains(t, detail, file, name)
-		require.Contains(t, detail, "/second/changed", name)
+		require.Contains(t, detail, s.file, name)
+		require.Contains(t, detail, path, name)
 
 		facts := s.done(states.LocateBackup, actions.Facts{
-			Request: actions.Request{BackupFile: file},
+			Request: actions.Request{BackupFile: path},
 		})
-		require.Equal(t, file, facts.Located.Path, name)
+		require.Equal(t, path, facts.Located.Path, name)
 	}
 }
 
@@ -129,18 +163,18 @@ func TestLocateOlderFormat(t *testing.T) {
 	older.IndexUnknown = true
 	older.Address.ClientLocator.Index = 0
 	older.Address.FirstHeight += 2
-	s.world.Backups.Put(place+"/L402_backup.enc", &older)
+	s.world.Backups.Force(place+"/L402_backup.enc", backup.OK, &older)
 	facts := s.done(states.LocateBackup, actions.Facts{})
-	require.Equal(t, file, facts.Located.Path)
+	require.Equal(t, s.file, facts.Located.Path)
 
 	// Alone it does, and the index is found.
-	s.world.Backups.Remove(file)
+	s.world.Backups.Remove(s.file)
 	facts = s.done(states.VerifyNetwork, s.upTo(states.VerifyNetwork))
 	require.EqualValues(t, keyIndex, facts.Generation.KeyIndex)
 
 	older.Address.Expiry++
-	s.world.Backups.Put(file, s.content)
-	s.world.Backups.Put(place+"/L402_backup.enc", &older)
+	s.world.Backups.Put(place, s.content)
+	s.world.Backups.Force(place+"/L402_backup.enc", backup.OK, &older)
 	s.blocked(states.LocateBackup, actions.Facts{}, states.BackupConflict)
 }
 
@@ -149,9 +183,11 @@ func TestLocateOlderFormat(t *testing.T) {
 func TestLocateFile(t *testing.T) {
 	t.Parallel()
 
+	const named = "/data/named"
+
 	s := newStory(t)
 	request := actions.Facts{
-		Request: actions.Request{BackupFile: place + "/named"},
+		Request: actions.Request{BackupFile: named},
 	}
 	s.blocked(states.LocateBackup, request, states.NoBackupFound)
 
@@ -170,21 +206,40 @@ func TestLocateFile(t *testing.T) {
 		require.False(t, seen[reason], "one reason for two verdicts")
 		seen[reason] = true
 
-		s.world.Backups.PutVerdict(place+"/named", verdict)
+		s.world.Backups.Force(named, verdict, nil)
 		detail := s.blocked(states.LocateBackup, request, reason)
-		require.Contains(t, detail, place+"/named")
+		require.Contains(t, detail, named)
 	}
 
-	s.world.Backups.Put(place+"/named", s.content)
+	s.world.Backups.Force(named, "a verdict of tomorrow", nil)
+	s.blocked(states.LocateBackup, request, states.NotABackup)
+	s.world.Backups.Remove(named)
+
+	// Our own format, found under a name of the user's own making.
+	s.world.Backups.PutAs(named, s.content)
+	s.blocked(states.LocateBackup, request, states.NameMismatch)
+	s.untouched()
+}
+
+// TestLocateFileChoice shows that the user's choice must not contradict itself,
+// and that it is taken whatever else there is.
+func TestLocateFileChoice(t *testing.T) {
+	t.Parallel()
+
+	s := newStory(t)
+	s.world.Backups.Put(place, s.world.NewContent("bob", 0))
+	request := actions.Facts{
+		Request: actions.Request{BackupFile: s.file},
+	}
 	facts := s.done(states.LocateBackup, request)
-	require.Equal(t, place+"/named", facts.Located.Path)
+	require.Equal(t, s.file, facts.Located.Path)
 
 	request.Request.TokenID = s.tokenID()
 	s.done(states.LocateBackup, request)
 	request.Request.TokenID = hex.EncodeToString(make([]byte, 32))
 	s.blocked(states.LocateBackup, request, states.BadRequest)
 
-	s.world.Backups.SetUnreadable(place, fs.ErrPermission)
+	s.world.Disk.Break(place, fs.ErrPermission)
 	s.blocked(states.LocateBackup, request, states.PlaceUnreadable)
 	s.untouched()
 }
@@ -199,13 +254,13 @@ func TestLocateHalfInstall(t *testing.T) {
 	require.NoError(t, err)
 	newer := s.world.NewContent("bob", 0)
 	newerID := hex.EncodeToString(newer.TokenID[:])
-	s.world.Backups.Put(place+"/bob.lrb", newer)
+	s.world.Backups.Put(place, newer)
 	newest := actions.Facts{Request: actions.Request{TokenID: newerID}}
 
 	// Only the token is left.
 	s.world.Tokens.Put(s.content.Token)
 	facts := s.done(states.LocateBackup, actions.Facts{})
-	require.Equal(t, file, facts.Located.Path)
+	require.Equal(t, s.file, facts.Located.Path)
 	require.Equal(t, []string{newerID}, facts.Located.Others)
 	s.blocked(states.LocateBackup, newest, states.TokenConflict)
 
@@ -213,11 +268,11 @@ func TestLocateHalfInstall(t *testing.T) {
 	s.world.Tokens.Lose()
 	s.world.Rows.Put(row)
 	facts = s.done(states.LocateBackup, actions.Facts{})
-	require.Equal(t, file, facts.Located.Path)
+	require.Equal(t, s.file, facts.Located.Path)
 	s.blocked(states.LocateBackup, newest, states.AddressConflict)
 
 	// The matching backup is gone: another generation is no substitute.
-	s.world.Backups.Remove(file)
+	s.world.Backups.Remove(s.file)
 	s.blocked(states.LocateBackup, actions.Facts{}, states.NoBackupFound)
 	s.world.Rows.Lose()
 	s.world.Tokens.Put(s.content.Token)
@@ -233,17 +288,17 @@ func TestLocateAgain(t *testing.T) {
 	first := s.done(states.LocateBackup, actions.Facts{})
 
 	newer := s.world.NewContent("bob", 0)
-	s.world.Backups.Put(place+"/bob.lrb", newer)
+	path := s.world.Backups.Put(place, newer)
 	again := s.done(states.LocateBackup, first)
 	require.Equal(t, first.Located, again.Located)
 
-	s.world.Backups.Remove(file)
+	s.world.Backups.Remove(s.file)
 	again = s.done(states.LocateBackup, first)
-	require.Equal(t, place+"/bob.lrb", again.Located.Path)
+	require.Equal(t, path, again.Located.Path)
 
-	s.world.Backups.PutVerdict(file, backup.Corrupt)
+	s.world.Disk.Write(s.file, []byte("overwritten"))
 	again = s.done(states.LocateBackup, first)
-	require.Equal(t, place+"/bob.lrb", again.Located.Path)
+	require.Equal(t, path, again.Located.Path)
 }
 
 // TestLocatePassing shows that lnd being away is no answer to the question
@@ -253,7 +308,8 @@ func TestLocatePassing(t *testing.T) {
 
 	s := newStory(t)
 	for _, call := range []string{
-		"node.Identity", "backups.List", "tokens.Probe", "rows.All",
+		"node.Identity", "node.DeriveSharedKey", "backups.List",
+		"tokens.Probe", "rows.All",
 	} {
 		s.world.SetHook(twin.FailAt(
 			twin.Point{Call: call}, 1, errFault,

@@ -213,7 +213,7 @@ func newRescan(t *testing.T) *story {
 	require.NoError(t, err)
 	s.world.Rows.Put(row)
 	s.world.Tokens.Put(s.content.Token)
-	s.world.Backups.Remove(file)
+	s.world.Backups.Remove(s.file)
 
 	return s
 }

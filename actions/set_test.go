@@ -34,14 +34,16 @@ func TestRightLnd(t *testing.T) {
 
 	s := newStory(t)
 	s.world.Lnd.Replace("mallory")
-	facts := s.upTo(states.VerifyNetwork)
-	_, facts, err := s.act(states.VerifyNetwork, facts)
-	requireBlock(t, err, states.KeyNotDerivable)
+	_, facts, err := s.act(states.LocateBackup, actions.Facts{
+		Request: actions.Request{BackupFile: s.file},
+	})
+	requireBlock(t, err, states.OtherSeed)
 	require.Empty(t, facts.Node)
 
 	s.world.Lnd.Replace("client")
-	facts = s.done(states.VerifyNetwork, facts)
-	s.done(states.ImportToken, facts)
+	for _, state := range states.RestoreTable().Path {
+		facts = s.done(state, facts)
+	}
 
 	s = newRescan(t)
 	s.world.Lnd.Replace("mallory")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/looprecovery/looprecovery/actions"
+	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/internal/twin"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
@@ -68,14 +69,16 @@ func TestVerifyFindIndex(t *testing.T) {
 
 	s := newStory(t)
 	s.content = s.world.NewContent("carol", 123)
-	s.world.Backups.Put(file, s.content)
+	s.world.Backups.Remove(s.file)
+	s.file = s.world.Backups.Put(place, s.content)
 	s.world.Chain.Mine(1)
 	wanted := s.done(states.VerifyNetwork, s.upTo(states.VerifyNetwork))
 
 	older := *s.content
 	older.IndexUnknown = true
 	older.Address.ClientLocator.Index = 0
-	s.world.Backups.Put(file, &older)
+	s.world.Backups.Force(s.file, backup.OK, &older)
+	s.world.Disk.Lose(s.file)
 	facts := s.upTo(states.VerifyNetwork)
 	require.True(t, facts.Generation.IndexUnknown)
 	facts = s.done(states.VerifyNetwork, facts)

@@ -1,12 +1,9 @@
 package twin
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"errors"
-	"fmt"
-	"io/fs"
-	"maps"
+	"io"
 	"path"
 	"slices"
 	"sync"
@@ -15,38 +12,38 @@ import (
 	"github.com/looprecovery/looprecovery/backup"
 )
 
-// Backups holds the backup files of all places.
+// Backups is the real backup store on the twin's disk, with the keys of the
+// twin's lnd.
 type Backups struct {
 	calls *calls
+	lnd   *Lnd
+	disk  *Disk
+	store *backup.Store
 
-	mu         sync.Mutex
-	files      map[string]backup.Entry
-	unreadable map[string]error
+	mu sync.Mutex
+
+	// forced are files that are judged as the test says, for the verdicts
+	// that are hard to bring about.
+	forced map[string]backup.Entry
+
+	// nonces yields the nonces of the files that are put in place.
+	nonces io.Reader
 }
 
 var _ actions.Backups = (*Backups)(nil)
 
-// List judges the files of all places, in the order of their paths.
+// List judges the files of all places.
 func (b *Backups) List(ctx context.Context) ([]backup.Entry, error) {
 	var (
 		entries []backup.Entry
-		errs    []error
+		listErr error
 	)
 	err := b.calls.doLnd(ctx, "backups.List", func() error {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-
-		for _, name := range slices.Sorted(maps.Keys(b.files)) {
-			if b.unreadable[path.Dir(name)] == nil {
-				entries = append(entries, b.files[name])
-			}
+		keys, err := backup.DeriveKeys(ctx, b.lnd)
+		if err != nil {
+			return err
 		}
-		for place, err := range b.unreadable {
-			errs = append(errs, &backup.PlaceError{
-				Place: place,
-				Err:   err,
-			})
-		}
+		entries, listErr = b.store.List(ctx, keys)
 
 		return nil
 	})
@@ -54,7 +51,17 @@ func (b *Backups) List(ctx context.Context) ([]backup.Entry, error) {
 		return nil, err
 	}
 
-	return entries, errors.Join(errs...)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	for _, entry := range b.forced {
+		entries = append(entries, entry)
+	}
+	slices.SortFunc(entries, func(a, b backup.Entry) int {
+		return cmp.Compare(a.Path, b.Path)
+	})
+
+	return entries, listErr
 }
 
 // Judge judges one file.
@@ -64,72 +71,72 @@ func (b *Backups) Judge(ctx context.Context, name string) (backup.Entry,
 	var entry backup.Entry
 	err := b.calls.doLnd(ctx, "backups.Judge", func() error {
 		b.mu.Lock()
-		defer b.mu.Unlock()
+		forced, ok := b.forced[name]
+		b.mu.Unlock()
+		if ok {
+			entry = forced
 
-		err := b.unreadable[path.Dir(name)]
+			return nil
+		}
+
+		keys, err := backup.DeriveKeys(ctx, b.lnd)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return err
 		}
+		entry, err = b.store.Judge(name, keys)
 
-		var ok bool
-		entry, ok = b.files[name]
-		if !ok {
-			return fmt.Errorf("%s: %w", name, fs.ErrNotExist)
-		}
-
-		return nil
+		return err
 	})
 
 	return entry, err
 }
 
-// Put puts a backup of the given contents in its place.
-func (b *Backups) Put(name string, content *backup.Content) {
-	b.put(backup.Entry{
-		Path:    name,
-		Verdict: backup.OK,
-		Content: content,
-		SHA256: sha256.Sum256(
-			fmt.Appendf(nil, "%s%+v", name, content),
-		),
-	})
+// Put puts a backup of the given contents, sealed with the key of the lnd of
+// the moment, into a place under its own name, and returns its path.
+func (b *Backups) Put(place string, content *backup.Content) string {
+	name := path.Join(place, backup.FileName(
+		content.TokenID, content.TokenCreated,
+	))
+	b.PutAs(name, content)
+
+	return name
 }
 
-// PutVerdict puts a file in its place that is judged as given, other than OK.
-func (b *Backups) PutVerdict(name string, verdict backup.Verdict) {
-	b.put(backup.Entry{
-		Path:    name,
-		Verdict: verdict,
-		SHA256:  sha256.Sum256([]byte(name + string(verdict))),
-	})
+// PutAs does the same under another name. A file that is there is replaced, as
+// only somebody else does it.
+func (b *Backups) PutAs(name string, content *backup.Content) {
+	keys, err := backup.DeriveKeys(context.Background(), b.lnd)
+	must(err)
+	raw, err := backup.Seal(content, keys, b.nonces)
+	must(err)
+	b.disk.Write(name, raw)
 }
 
-// put puts a judged file in its place.
-func (b *Backups) put(entry backup.Entry) {
+// Force makes a file be judged as given, whatever it holds. The contents belong
+// to the verdict OK only.
+func (b *Backups) Force(name string, verdict backup.Verdict,
+	content *backup.Content) {
+
 	b.mu.Lock()
 	defer b.mu.Unlock()
 
-	entry.Place = path.Dir(entry.Path)
-	b.files[entry.Path] = entry
+	entry := backup.Entry{
+		Path:    name,
+		Place:   path.Dir(name),
+		Verdict: verdict,
+		Content: content,
+	}
+	_, err := io.ReadFull(b.nonces, entry.SHA256[:])
+	must(err)
+	b.forced[name] = entry
 }
 
 // Remove removes a file.
 func (b *Backups) Remove(name string) {
+	b.disk.Lose(name)
+
 	b.mu.Lock()
 	defer b.mu.Unlock()
 
-	delete(b.files, name)
-}
-
-// SetUnreadable makes a place fail to be read, or not fail with nil.
-func (b *Backups) SetUnreadable(place string, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-
-	if err == nil {
-		delete(b.unreadable, place)
-
-		return
-	}
-	b.unreadable[place] = err
+	delete(b.forced, name)
 }

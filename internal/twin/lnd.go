@@ -13,6 +13,7 @@ import (
 	"github.com/lightninglabs/loop/staticaddr/script"
 	"github.com/lightningnetwork/lnd/keychain"
 	"github.com/looprecovery/looprecovery/actions"
+	"github.com/looprecovery/looprecovery/backup"
 )
 
 // accountsAtStart is the number of key families that a new lnd has accounts of,
@@ -42,7 +43,10 @@ type Lnd struct {
 	intended func(pkScript []byte) bool
 }
 
-var _ actions.Node = (*Lnd)(nil)
+var (
+	_ actions.Node            = (*Lnd)(nil)
+	_ backup.SharedKeyDeriver = (*Lnd)(nil)
+)
 
 // newLnd returns the wallet of a new lnd.
 func newLnd(calls *calls, params *chaincfg.Params, seed string,
@@ -199,14 +203,14 @@ func (l *Lnd) ImportScript(ctx context.Context,
 	return isNew, err
 }
 
-// SharedKey returns the hash of the Diffie-Hellman point of a public key and
-// the key at a locator, as Signer.DeriveSharedKey does.
-func (l *Lnd) SharedKey(ctx context.Context, public *btcec.PublicKey,
-	locator keychain.KeyLocator) ([32]byte, error) {
+// DeriveSharedKey returns the hash of the Diffie-Hellman point of a public key
+// and the key at a locator.
+func (l *Lnd) DeriveSharedKey(ctx context.Context, public *btcec.PublicKey,
+	locator *keychain.KeyLocator) ([32]byte, error) {
 
 	var shared [32]byte
-	err := l.calls.doLnd(ctx, "node.SharedKey", func() error {
-		key, err := l.Key(locator)
+	err := l.calls.doLnd(ctx, "node.DeriveSharedKey", func() error {
+		key, err := l.Key(*locator)
 		if err != nil {
 			return err
 		}

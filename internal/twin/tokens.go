@@ -1,34 +1,21 @@
 package twin
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"errors"
-	"fmt"
-	"io/fs"
-	"sync"
 
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/generation"
 )
 
-// setAsideDir is where the token files that did not parse go.
-const setAsideDir = "set-aside/"
+// tokenPath is where upstream keeps the token.
+const tokenPath = DataDir + "/l402.token"
 
-// errParses is returned if a token file is to be set aside that parses.
-var errParses = errors.New("the token file parses")
-
-// Tokens is the token file on this machine, l402.token and l402.token.pending
-// in one.
+// Tokens is the real token store on the twin's disk.
 type Tokens struct {
 	calls *calls
 	gate  *Gate
-
-	mu     sync.Mutex
-	file   []byte
-	exists bool
-	aside  map[string][]byte
+	disk  *Disk
+	files *generation.Files
 }
 
 var _ actions.Tokens = (*Tokens)(nil)
@@ -37,10 +24,10 @@ var _ actions.Tokens = (*Tokens)(nil)
 func (t *Tokens) Probe() (generation.TokenProbe, error) {
 	var probe generation.TokenProbe
 	err := t.calls.do(context.Background(), "tokens.Probe", func() error {
-		file, exists := t.Get()
-		probe = probeToken(file, exists)
+		var err error
+		probe, err = t.files.Probe()
 
-		return nil
+		return err
 	})
 
 	return probe, err
@@ -54,15 +41,7 @@ func (t *Tokens) Place(token []byte) error {
 			t.calls.violate("token written with the gate open")
 		}
 
-		t.mu.Lock()
-		defer t.mu.Unlock()
-
-		if t.exists {
-			return fmt.Errorf("l402.token: %w", fs.ErrExist)
-		}
-		t.file, t.exists = bytes.Clone(token), true
-
-		return nil
+		return t.files.Place(token)
 	})
 }
 
@@ -71,23 +50,10 @@ func (t *Tokens) SetAside() (string, error) {
 	var place string
 	call := "tokens.SetAside"
 	err := t.calls.do(context.Background(), call, func() error {
-		t.mu.Lock()
-		defer t.mu.Unlock()
+		var err error
+		place, err = t.files.SetAside()
 
-		probe := probeToken(t.file, t.exists)
-		switch probe.Status {
-		case generation.TokenAbsent:
-			return fs.ErrNotExist
-
-		case generation.TokenPaid, generation.TokenPending:
-			return errParses
-		}
-
-		place = fmt.Sprintf("%stoken-%d", setAsideDir, len(t.aside))
-		t.aside[place] = t.file
-		t.file, t.exists = nil, false
-
-		return nil
+		return err
 	})
 
 	return place, err
@@ -96,61 +62,16 @@ func (t *Tokens) SetAside() (string, error) {
 // Get returns the token file and whether there is one, without a call of a
 // port.
 func (t *Tokens) Get() ([]byte, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-
-	return bytes.Clone(t.file), t.exists
+	return t.disk.Read(tokenPath)
 }
 
 // Put writes the token file as the embedded daemon or a life before the test
 // did.
 func (t *Tokens) Put(file []byte) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-
-	t.file, t.exists = bytes.Clone(file), true
+	t.disk.Write(tokenPath, file)
 }
 
 // Lose removes the token file.
 func (t *Tokens) Lose() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-
-	t.file, t.exists = nil, false
-}
-
-// Aside returns the file at a place to which SetAside moved it.
-func (t *Tokens) Aside(place string) ([]byte, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-
-	file, ok := t.aside[place]
-
-	return bytes.Clone(file), ok
-}
-
-// probeToken says what a token file is.
-func probeToken(file []byte, exists bool) generation.TokenProbe {
-	if !exists {
-		return generation.TokenProbe{}
-	}
-
-	probe := generation.TokenProbe{
-		Status: generation.TokenUnreadable,
-		SHA256: sha256.Sum256(file),
-	}
-	token, err := generation.ParseToken(file)
-	switch {
-	case err != nil:
-		return probe
-
-	case token.Paid:
-		probe.Status = generation.TokenPaid
-
-	default:
-		probe.Status = generation.TokenPending
-	}
-	probe.Token = *token
-
-	return probe
+	t.disk.Lose(tokenPath)
 }

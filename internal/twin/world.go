@@ -1,6 +1,7 @@
 package twin
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/btcsuite/btcd/chaincfg"
@@ -8,6 +9,7 @@ import (
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/generation"
 	"github.com/looprecovery/looprecovery/staticaddr"
 )
 
@@ -25,6 +27,11 @@ const (
 	// startHeight is the height of a new world's chain.
 	startHeight = 200
 
+	// DataDir is loopd's directory and the first backup place, SecondDir
+	// the other one.
+	DataDir   = "/data"
+	SecondDir = "/second"
+
 	// clientSeed and serverSeed name the seeds of the client's lnd and of
 	// the Loop server.
 	clientSeed = "client"
@@ -36,6 +43,7 @@ const (
 type World struct {
 	calls *calls
 
+	Disk       *Disk
 	Chain      *Chain
 	Lnd        *Lnd
 	Tokens     *Tokens
@@ -54,6 +62,8 @@ func NewWorld() *World {
 	gate := &Gate{calls: calls}
 	visibility := newVisibility(calls)
 	chain := newChain(calls, params)
+	disk := newDisk(calls, DataDir, SecondDir)
+	lnd := newLnd(calls, params, clientSeed, visibility.intended)
 
 	// The genesis block of regtest is from 2011.
 	chain.MineAt(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
@@ -61,25 +71,30 @@ func NewWorld() *World {
 
 	return &World{
 		calls:      calls,
+		Disk:       disk,
 		Chain:      chain,
+		Lnd:        lnd,
 		Gate:       gate,
 		Visibility: visibility,
-		Lnd: newLnd(
-			calls, params, clientSeed, visibility.intended,
-		),
 		Tokens: &Tokens{
 			calls: calls,
 			gate:  gate,
-			aside: make(map[string][]byte),
+			disk:  disk,
+			files: generation.NewFiles(disk, DataDir),
 		},
 		Rows: &Rows{
 			calls: calls,
 			gate:  gate,
 		},
 		Backups: &Backups{
-			calls:      calls,
-			files:      make(map[string]backup.Entry),
-			unreadable: make(map[string]error),
+			calls: calls,
+			lnd:   lnd,
+			disk:  disk,
+			store: backup.NewStore(
+				disk, Network, []string{DataDir, SecondDir},
+			),
+			forced: make(map[string]backup.Entry),
+			nonces: rand.NewChaCha8([32]byte{}),
 		},
 		Scanner: &Scanner{
 			calls: calls,
