@@ -4,14 +4,18 @@
 //
 // It reads as follows:
 //
-//	config.go    upstream's configuration plus the [recovery] group
-//	daemon.go    the order in which everything starts and stops
-//	lnd.go       our own connection to lnd and its states
-//	auth.go      macaroons, also while the embedded daemon is down
-//	server.go    the one gRPC and the one REST port
+//	main.go       the life of the process
+//	config.go     upstream's configuration plus the [recovery] group
+//	daemon.go     the order in which everything starts and stops
+//	lnd.go        our own connection to lnd and its states
+//	auth.go       macaroons, also while the embedded daemon is down
+//	server.go     the one gRPC and the one REST port
 //	swapclient.go upstream's service, forwarded to the embedded daemon
-//	gate.go      when the embedded daemon may run
-//	protect.go   backups: at start, and before an address is handed out
-//	adapters.go  the ports of package actions, on lnd and the databases
-//	recovery.go  the Recovery service
+//	gate.go       when the embedded daemon may run
+//	recover.go    what is recovered at a start, and what holds the gate
+//	protect.go    backups: at start, and before an address is handed out
+//	adapters.go   the ports of package actions, on lnd and the files
+//	database.go   the ports on the embedded daemon's database
+//	view.go       the ports on the chain, and on what lnd cannot see
+//	recovery.go   the Recovery service; status.go and marshal.go serve it
 package loopd

@@ -1,0 +1,192 @@
+package loopd
+
+import (
+	"encoding/hex"
+	"slices"
+	"time"
+
+	"github.com/looprecovery/looprecovery/actions"
+	"github.com/looprecovery/looprecovery/backup"
+	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/recoveryfsm"
+	"github.com/looprecovery/looprecovery/recoveryrpc"
+	"github.com/looprecovery/looprecovery/states"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// stamp renders a time, or nil for none.
+func stamp(when time.Time) *timestamppb.Timestamp {
+	if when.IsZero() {
+		return nil
+	}
+
+	return timestamppb.New(when)
+}
+
+// marshalRun renders a run.
+func marshalRun(run recoveryfsm.Run) *recoveryrpc.Run {
+	facts := run.Facts
+	result := &recoveryrpc.Run{
+		Id:          run.ID,
+		Kind:        string(run.Kind),
+		Version:     run.Version,
+		State:       string(run.State),
+		BlockedFrom: string(run.BlockedFrom),
+		Reason:      string(run.Reason),
+		Detail:      run.Detail,
+		Attempt:     run.Attempt,
+		LastError:   run.LastError,
+		NextRetry:   stamp(run.NextRetry),
+		Created:     stamp(run.Created),
+		Updated:     stamp(run.Updated),
+		Automatic:   facts.Request.Automatic,
+		LastSeq:     run.LastSeq,
+		Birthday:    facts.Birthday,
+		Summary:     string(facts.Summary),
+		Effects:     marshalEffects(facts.Effects),
+		Finished:    run.Finished,
+	}
+	if halted := run.Halted; halted != nil {
+		result.Halted = true
+		result.Reason = string(halted.Reason)
+		result.Detail = halted.Error
+	}
+	if result.Reason != "" {
+		explanation := states.Explain(states.Reason(result.Reason))
+		result.Sentence = explanation.Sentence
+		result.Untouched = explanation.Untouched
+		result.NextCommand = explanation.Next
+	}
+	if progress := run.Progress; progress != nil {
+		result.Progress = &recoveryrpc.Progress{
+			Height:          progress.Height,
+			Birthday:        progress.Birthday,
+			Tip:             progress.Tip,
+			Pass:            progress.Pass,
+			Outputs:         uint32(progress.Outputs),
+			BlocksPerSecond: progress.BlocksPerSecond,
+			EtaSeconds:      uint64(progress.ETA.Seconds()),
+		}
+	}
+	if located := facts.Located; located != nil {
+		result.Backup = &recoveryrpc.LocatedBackup{
+			Path:    located.Path,
+			Sha256:  located.SHA256,
+			TokenId: located.TokenID,
+			Others:  located.Others,
+		}
+	}
+	result.Generation = marshalGeneration(facts.Generation)
+	result.Coverage = marshalCoverage(facts.Coverage)
+
+	return result
+}
+
+// marshalGeneration renders a generation, or nil.
+func marshalGeneration(gen *actions.Generation) *recoveryrpc.Generation {
+	if gen == nil {
+		return nil
+	}
+
+	return &recoveryrpc.Generation{
+		Network:         gen.Network,
+		TokenId:         gen.TokenID,
+		TokenCreated:    stamp(gen.Created()),
+		Address:         gen.Address,
+		ProtocolVersion: gen.ProtocolVersion,
+		KeyFamily:       gen.KeyFamily,
+		KeyIndex:        gen.KeyIndex,
+		Expiry:          gen.Expiry,
+		FirstHeight:     gen.FirstHeight,
+		ServerKey:       gen.ServerKey,
+		ClientKey:       gen.ClientKey,
+		ReceiveFamily:   gen.ReceiveFamily,
+		ChangeFamily:    gen.ChangeFamily,
+	}
+}
+
+// marshalEffects renders what a run changed.
+func marshalEffects(effects actions.Effects) *recoveryrpc.Effects {
+	result := &recoveryrpc.Effects{
+		TokenPlaced:    effects.TokenPlaced,
+		SetAside:       effects.SetAside,
+		ScriptImported: effects.ScriptImported,
+		RowCreated:     effects.RowCreated,
+	}
+	for family, keys := range effects.KeysAdvanced {
+		result.KeysAdvanced = append(
+			result.KeysAdvanced, &recoveryrpc.KeysAdvanced{
+				Family: family, Keys: keys,
+			},
+		)
+	}
+	slices.SortFunc(
+		result.KeysAdvanced,
+		func(a, b *recoveryrpc.KeysAdvanced) int {
+			return int(a.Family) - int(b.Family)
+		},
+	)
+
+	return result
+}
+
+// marshalCoverage renders the evidence of a scan, or nil.
+func marshalCoverage(coverage *chainscan.Coverage) *recoveryrpc.Coverage {
+	if coverage == nil {
+		return nil
+	}
+
+	result := &recoveryrpc.Coverage{
+		Birthday:  coverage.Birthday,
+		TipHeight: coverage.Tip.Height,
+		TipHash:   coverage.Tip.Hash.String(),
+		Source:    coverage.Source,
+		Passes:    coverage.Passes,
+		Blocks:    coverage.Blocks,
+	}
+	for _, family := range coverage.Families {
+		result.Families = append(
+			result.Families, &recoveryrpc.FamilyCoverage{
+				Family: family.Family,
+				Fixed:  family.Fixed,
+				Used:   family.Used,
+				Tested: family.Tested,
+			},
+		)
+	}
+
+	return result
+}
+
+// marshalEvent renders an event.
+func marshalEvent(event recoveryfsm.Event) *recoveryrpc.Event {
+	return &recoveryrpc.Event{
+		Seq:    event.Seq,
+		Time:   stamp(event.Time),
+		From:   string(event.From),
+		Event:  string(event.Event),
+		To:     string(event.To),
+		Reason: string(event.Reason),
+		Detail: event.Detail,
+	}
+}
+
+// marshalBackup renders a judged file.
+func marshalBackup(entry backup.Entry) *recoveryrpc.Backup {
+	result := &recoveryrpc.Backup{
+		Path:     entry.Path,
+		Place:    entry.Place,
+		Verdict:  string(entry.Verdict),
+		Detail:   entry.Detail,
+		Network:  entry.Network,
+		Sha256:   hex.EncodeToString(entry.SHA256[:]),
+		Size:     entry.Size,
+		Modified: stamp(entry.ModTime),
+	}
+	if entry.TokenID != [32]byte{} {
+		result.TokenId = hex.EncodeToString(entry.TokenID[:])
+		result.TokenCreated = stamp(entry.TokenCreated)
+	}
+
+	return result
+}

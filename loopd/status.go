@@ -1,0 +1,75 @@
+package loopd
+
+import (
+	"context"
+
+	"github.com/looprecovery/looprecovery/generation"
+	"github.com/looprecovery/looprecovery/recoveryrpc"
+	"github.com/looprecovery/looprecovery/states"
+)
+
+// embeddedStatus says how the embedded daemon is.
+func (d *Daemon) embeddedStatus() *recoveryrpc.DaemonStatus {
+	held, up, reason := d.gate.status()
+
+	result := &recoveryrpc.DaemonStatus{
+		Network: d.cfg.Network,
+		Version: Version(),
+	}
+	switch {
+	case up && !held:
+		result.State = recoveryrpc.DaemonState_DAEMON_UP
+		return result
+
+	case held && reason != states.Starting:
+		result.State = recoveryrpc.DaemonState_DAEMON_HELD
+		reason = states.RecoveryActive
+
+	case reason == states.Starting:
+		result.State = recoveryrpc.DaemonState_DAEMON_STARTING
+
+	default:
+		result.State = recoveryrpc.DaemonState_DAEMON_DOWN
+	}
+
+	explanation := states.Explain(reason)
+	result.Reason = string(reason)
+	result.Sentence = explanation.Sentence
+	result.NextCommand = explanation.Next
+
+	return result
+}
+
+// warnings returns what stands in the way of safety.
+func (d *Daemon) warnings(ctx context.Context) []*recoveryrpc.Warning {
+	var result []*recoveryrpc.Warning
+	if warning := d.protector.standing(); warning != nil {
+		result = append(result, warning)
+	}
+	if warning := d.rowAloneWarning(ctx); warning != nil {
+		result = append(result, warning)
+	}
+
+	return append(result, d.blindWarnings()...)
+}
+
+// rowAloneWarning warns of an address without its token.
+func (d *Daemon) rowAloneWarning(ctx context.Context) *recoveryrpc.Warning {
+	probe, err := d.tokens.Probe()
+	if err != nil || probe.Status == generation.TokenPaid {
+		return nil
+	}
+	rows, err := d.database.All(ctx)
+	if err != nil || len(rows) == 0 {
+		return nil
+	}
+
+	return &recoveryrpc.Warning{
+		Code: "ADDRESS_WITHOUT_TOKEN",
+		Sentence: "There is a static address but not the L402 token " +
+			"it is bound to. The next call to the server buys a " +
+			"token that does not belong to it; deposits can then " +
+			"only be swept after their timeout.",
+		NextCommand: "loop recover --backup_file FILE",
+	}
+}
