@@ -260,12 +260,11 @@ func TestProgress(t *testing.T) {
 	for range 52 {
 		fork = fork.extend(nil, 7)
 	}
-	f.source.onCall = func(int) error {
-		if f.source.served[60] > 0 {
-			f.source.setBranch(fork)
+	f.cfg.Progress = func(p Progress) {
+		f.events = append(f.events, p)
+		if p.Height >= 69 {
+			f.source.set(fork)
 		}
-
-		return nil
 	}
 	result := f.run(t)
 	require.Equal(t, fork[101].BlockStamp, result.Coverage.Tip)

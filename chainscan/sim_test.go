@@ -284,10 +284,14 @@ func oraclePass(branch simBranch, families []Family, birthday int32,
 func oracleTx(blk *simBlock, tx *wire.MsgTx, scripts map[string]ScriptID,
 	known map[wire.OutPoint]int, outputs []Output) []Output {
 
-	var raw bytes.Buffer
-	if err := tx.Serialize(&raw); err != nil {
-		panic(err)
-	}
+	raw := sync.OnceValue(func() []byte {
+		var raw bytes.Buffer
+		if err := tx.Serialize(&raw); err != nil {
+			panic(err)
+		}
+
+		return raw.Bytes()
+	})
 
 	for i, in := range tx.TxIn {
 		if n, ok := known[in.PreviousOutPoint]; ok {
@@ -296,7 +300,7 @@ func oracleTx(blk *simBlock, tx *wire.MsgTx, scripts map[string]ScriptID,
 				InputIndex: uint32(i),
 				Block:      blk.BlockStamp,
 				BlockTime:  blk.msg.Header.Timestamp.Unix(),
-				SpendingTx: raw.Bytes(),
+				SpendingTx: raw(),
 			}
 		}
 	}
@@ -316,7 +320,7 @@ func oracleTx(blk *simBlock, tx *wire.MsgTx, scripts map[string]ScriptID,
 			Value:     btcutil.Amount(out.Value),
 			Block:     blk.BlockStamp,
 			BlockTime: blk.msg.Header.Timestamp.Unix(),
-			FundingTx: raw.Bytes(),
+			FundingTx: raw(),
 		})
 	}
 
