@@ -112,8 +112,9 @@ func usable(entries []backup.Entry, network string) []backup.Entry {
 
 // choose returns the newest of the valid files that the request allows and that
 // fits to what is in place, or nil. Of several copies it returns the first that
-// tells the index of its key, in the order of the places. A token that the user asked for by its id is not
-// passed over in silence: what stands in its way blocks the run.
+// tells the index of its key, in the order of the places. A token that the user
+// asked for by its id is not passed over in silence: what stands in its way
+// blocks the run.
 func choose(valid []backup.Entry, request Request, here inPlace) (*backup.Entry,
 	error) {
 

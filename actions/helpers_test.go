@@ -95,7 +95,7 @@ func (s *story) act(state states.State, facts actions.Facts) (states.Event,
 	outcome, err := actions.Set(s.world.Deps(), runID)[state](
 		s.Context(), facts,
 	)
-	require.Equal(s, before, saved(s.T, facts), "the caller's facts changed")
+	require.Equal(s, before, saved(s.T, facts), "the caller's facts")
 
 	return outcome.Event, saved(s.T, outcome.Facts), err
 }

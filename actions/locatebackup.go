@@ -116,34 +116,40 @@ func (r *run) locateNewest(ctx context.Context, request Request) (*Located,
 
 	valid := usable(entries, r.Network)
 	chosen, err := choose(valid, request, here)
+	switch {
+	case err != nil:
+		return nil, err
+
+	case chosen == nil:
+		return nil, nothingFound(
+			listErr, here.describe(len(valid), request),
+		)
+	}
+
+	err = checkConflict(valid, *chosen)
 	if err != nil {
 		return nil, err
 	}
 
-	switch {
-	case chosen != nil:
-		err := checkConflict(valid, *chosen)
-		if err != nil {
-			return nil, err
-		}
+	located := newLocated(*chosen)
+	located.Others = otherTokens(valid, chosen.Content.TokenID)
 
-		located := newLocated(*chosen)
-		located.Others = otherTokens(valid, chosen.Content.TokenID)
+	return located, nil
+}
 
-		return located, nil
-
-	// The file may well be in the place that could not be read.
-	case listErr != nil:
-		return nil, &BlockError{
+// nothingFound is the error that blocks a run without a candidate. If a place
+// could not be read, the file may well be there.
+func nothingFound(listErr error, detail string) error {
+	if listErr != nil {
+		return &BlockError{
 			Reason: states.PlaceUnreadable,
 			Err:    listErr,
 		}
+	}
 
-	default:
-		return nil, &BlockError{
-			Reason: states.NoBackupFound,
-			Detail: here.describe(len(valid), request),
-		}
+	return &BlockError{
+		Reason: states.NoBackupFound,
+		Detail: detail,
 	}
 }
 

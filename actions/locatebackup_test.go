@@ -153,8 +153,8 @@ func TestLocateConflict(t *testing.T) {
 	}
 }
 
-// TestLocateOlderFormat shows that a file of the older format, which tells less,
-// does not contradict ours of the same token, and that ours is taken.
+// TestLocateOlderFormat shows that a file of the older format, which tells
+// less, does not contradict ours of the same token, and that ours is taken.
 func TestLocateOlderFormat(t *testing.T) {
 	t.Parallel()
 

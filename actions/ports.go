@@ -122,7 +122,8 @@ type Visibility interface {
 	// Publish makes the result of a finished scan known to the embedded
 	// daemon, outputs and spends together, and ends the blindness for the
 	// scripts the scan covered. It is idempotent.
-	Publish(ctx context.Context, runID string, result *chainscan.Result) error
+	Publish(ctx context.Context, runID string,
+		result *chainscan.Result) error
 }
 
 // Scanner runs the chain scan of a run. Progress is kept with the run by the

@@ -111,8 +111,8 @@ func checkCoverage(facts *Facts, outputs []chainscan.Output) error {
 	for _, id := range facts.Generation.growing() {
 		family := tested[id]
 		if family.Tested < family.Used+facts.LookAhead {
-			return fmt.Errorf("family %d was tested up to %d only, "+
-				"with %d used and a look-ahead of %d", id,
+			return fmt.Errorf("family %d was tested up to %d "+
+				"only, with %d used and a look-ahead of %d", id,
 				family.Tested, family.Used, facts.LookAhead)
 		}
 	}

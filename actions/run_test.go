@@ -29,9 +29,8 @@ func (s *story) drive(table states.Table, closed bool) actions.Facts {
 		at    int
 	)
 	for range maxSteps {
-		outcome, err := actions.Set(s.world.Deps(), runID)[table.Path[at]](
-			s.Context(), facts,
-		)
+		set := actions.Set(s.world.Deps(), runID)
+		outcome, err := set[table.Path[at]](s.Context(), facts)
 		if s.world.Crashed() {
 			scanning := slices.Contains([]states.State{
 				states.ScanDeposits, states.Reconciled,

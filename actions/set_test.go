@@ -27,8 +27,8 @@ func TestOtherLnd(t *testing.T) {
 	}
 }
 
-// TestRightLnd shows that a run that was stopped because it began with the wrong
-// lnd goes on once loopd is pointed at the right one.
+// TestRightLnd shows that a run that was stopped because it began with the
+// wrong lnd goes on once loopd is pointed at the right one.
 func TestRightLnd(t *testing.T) {
 	t.Parallel()
 

@@ -134,7 +134,9 @@ func (c *Chain) BlockTime(ctx context.Context, height int32) (time.Time,
 }
 
 // Block returns a serialised block, of the best chain or not.
-func (c *Chain) Block(ctx context.Context, hash chainhash.Hash) ([]byte, error) {
+func (c *Chain) Block(ctx context.Context, hash chainhash.Hash) ([]byte,
+	error) {
+
 	var raw []byte
 	err := c.calls.doLnd(ctx, "chain.Block", func() error {
 		c.mu.Lock()
@@ -253,7 +255,9 @@ func (c *Chain) Fund(pkScript []byte, value btcutil.Amount) wire.OutPoint {
 }
 
 // Spend puts a transaction into the mempool that spends an output.
-func (c *Chain) Spend(output wire.OutPoint, value btcutil.Amount) chainhash.Hash {
+func (c *Chain) Spend(output wire.OutPoint,
+	value btcutil.Amount) chainhash.Hash {
+
 	tx := wire.NewMsgTx(2)
 	tx.AddTxIn(wire.NewTxIn(&output, nil, nil))
 	tx.AddTxOut(wire.NewTxOut(int64(value)-fee, []byte{txscript.OP_TRUE}))

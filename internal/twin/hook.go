@@ -66,7 +66,9 @@ func newCalls() *calls {
 }
 
 // do makes one call of a port.
-func (c *calls) do(ctx context.Context, call string, effect func() error) error {
+func (c *calls) do(ctx context.Context, call string,
+	effect func() error) error {
+
 	err := c.at(ctx, Point{Call: call})
 	if err != nil {
 		return err
