@@ -112,6 +112,10 @@ func (d *Daemon) Run() error {
 	}
 	defer servers.stop()
 
+	// A run is stopped at once, so that it can save that while the rest
+	// comes down.
+	defer context.AfterFunc(d.shutdown, d.engine.Stop)()
+
 	failed := make(chan error, 1)
 	go func() { failed <- d.work() }()
 
@@ -200,24 +204,44 @@ func (d *Daemon) closeStores() {
 func (d *Daemon) work() error {
 	ctx := d.shutdown
 
-	err := d.node.connect(ctx, d.auth.setReason)
-	if err != nil {
-		return nil
+	if err := d.unlock(ctx); err != nil {
+		return ignoreEnd(ctx, err)
 	}
-	lnd, err := d.node.get()
-	if err != nil {
-		return err
-	}
-	err = d.auth.unlock(ctx, d.cfg, &lnd.LndServices)
-	if err != nil {
-		return err
-	}
-
 	if err := d.untilReady(ctx, d.prepare); err != nil {
 		return ignoreEnd(ctx, err)
 	}
 
 	return ignoreEnd(ctx, d.gate.run(ctx))
+}
+
+// unlock connects to lnd and makes callers known. It starts over if lnd went
+// away in between.
+func (d *Daemon) unlock(ctx context.Context) error {
+	err := d.node.connect(ctx, d.auth.setReason)
+	if err != nil {
+		return err
+	}
+
+	for {
+		lnd, err := d.node.get()
+		if err != nil {
+			return err
+		}
+		err = d.auth.unlock(ctx, d.cfg, &lnd.LndServices)
+		if err == nil {
+			return nil
+		}
+
+		reason := d.node.probe(ctx)
+		if reason == "" || ctx.Err() != nil {
+			return err
+		}
+		d.auth.setReason(reason)
+		log.Warnf("lnd went away: %v", err)
+		if err := pause(ctx, lndPollInterval); err != nil {
+			return err
+		}
+	}
 }
 
 // newEngine returns the engine that runs recoveries.
@@ -298,30 +322,11 @@ func (d *Daemon) beforeEmbedded(ctx context.Context) error {
 // services are decorated. A daemon that fails to start leaks its database and
 // its macaroon store, so that such an error ends the process.
 func (d *Daemon) startEmbedded(ctx context.Context) (*cycle, error) {
-	var lnd *lndclient.GrpcLndServices
-	for lnd == nil {
-		if reason := d.node.probe(ctx); reason != "" {
-			d.gate.setReason(reason)
-			if err := pause(ctx, lndPollInterval); err != nil {
-				return nil, err
-			}
-			continue
-		}
-
-		services, err := d.node.dial(ctx, true)
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if err != nil {
-			log.Warnf("Unable to connect to lnd: %v", err)
-			d.gate.setReason(states.LndDown)
-			if err := pause(ctx, lndPollInterval); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		lnd = services
+	lnd, err := d.node.await(ctx, true, d.gate.setReason)
+	if err != nil {
+		return nil, err
 	}
+	d.node.refresh(ctx)
 	d.view.Decorate(lnd)
 
 	daemon := upstream.New(&d.cfg.Config, nil)

@@ -25,6 +25,11 @@ const (
 	// lndProbeTimeout bounds one question for lnd's state.
 	lndProbeTimeout = 5 * time.Second
 
+	// maxDialFailures is how often in a row an lnd whose RPC server is
+	// active can refuse our connection before that counts as a mistake in
+	// the configuration: a wrong macaroon, another network, too old.
+	maxDialFailures = 30
+
 	// lndPort is lnd's default RPC port.
 	lndPort = "10009"
 )
@@ -115,23 +120,70 @@ func (n *lndNode) tlsPath() string {
 func (n *lndNode) connect(ctx context.Context,
 	onReason func(states.Reason)) error {
 
+	services, err := n.await(ctx, false, onReason)
+	if err != nil {
+		return err
+	}
+	n.services.Store(services)
+
+	return nil
+}
+
+// await dials lnd until it answers. It gives up at the end of the context, or
+// if an active lnd keeps refusing the connection.
+func (n *lndNode) await(ctx context.Context, synced bool,
+	onReason func(states.Reason)) (*lndclient.GrpcLndServices, error) {
+
+	failures := 0
 	for {
 		reason := n.probe(ctx)
 		if reason == "" {
-			services, err := n.dial(ctx, false)
-			if err == nil {
-				n.services.Store(services)
-				return nil
+			services, err := n.dial(ctx, synced)
+			switch {
+			case ctx.Err() != nil:
+				if err == nil {
+					services.Close()
+				}
+				return nil, context.Cause(ctx)
+
+			case err == nil:
+				return services, nil
 			}
+
 			log.Warnf("Unable to connect to lnd: %v", err)
 			reason = states.LndDown
+			if failures++; failures == maxDialFailures {
+				return nil, err
+			}
+		} else {
+			failures = 0
 		}
 		onReason(reason)
 
 		if err := pause(ctx, lndPollInterval); err != nil {
-			return err
+			return nil, err
 		}
 	}
+}
+
+// refresh replaces our own connection if lnd does not take it any more, as
+// after it was rebuilt with another certificate or macaroon.
+func (n *lndNode) refresh(ctx context.Context) {
+	services, err := n.get()
+	if err != nil {
+		return
+	}
+	if _, err := services.Client.GetInfo(ctx); err == nil {
+		return
+	}
+
+	fresh, err := n.dial(ctx, false)
+	if err != nil {
+		log.Warnf("Unable to renew the connection to lnd: %v", err)
+		return
+	}
+	n.services.Store(fresh)
+	services.Close()
 }
 
 // dial opens a connection to lnd, and waits until lnd is synced if asked to.
