@@ -6,8 +6,30 @@
 // A scan starts at a birthday and ends when, at the tip of the best chain,
 // every script that became known was tested against every block. A script that
 // becomes known because of a match is tested against that same block and all
-// earlier ones too.
+// earlier ones too, so the order in which scripts become known does not change
+// the result.
 //
 // The package knows chains and scripts. Where blocks come from is a Source,
 // which scripts there are a Family, and where progress is kept a Checkpoint.
+//
+// # How a scan works
+//
+// A fetcher asks the source for several blocks at a time, as many as bring them
+// faster, checks each against its hash and merkle root, and hands them over in
+// the order of the chain. A walker reads the block's bytes as they are: outputs
+// that pay known keys, inputs that spend known outpoints. A block that does not
+// follow the one before is a reorg: everything above the last common block is
+// taken back, and the walk goes on from there. The cursor and what was found up
+// to it are saved together, every few hundred blocks or every second.
+//
+// An index of a family counts as used if it was ever paid, spent or not. The
+// scripts up to the look-ahead beyond the highest used index must be tested
+// against all blocks. Most of those that become known late were tested from the
+// start, because the scan derives ahead of its need. The others are looked up
+// in a compact record of the blocks walked, of four bytes for each taproot
+// output and each input, so that only blocks that can hold them are fetched
+// again. Where the record has no room, or the process died since, another pass
+// walks the chain for them.
+//
+// The scripts are taproot outputs. Nothing in the package is secret.
 package chainscan

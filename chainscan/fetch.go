@@ -127,6 +127,7 @@ func (f *fetcher) fetch(ctx context.Context, height int32,
 			}
 		}
 
+		log.Debugf("Unable to get block %d: %v", height, err)
 		f.faults.set(err)
 		f.pace.failed()
 		if err := backoff.wait(ctx); err != nil {

@@ -178,6 +178,8 @@ func run(ctx context.Context, cfg Config, tuning tuning) (*Result, error) {
 		}
 
 		if !errors.Is(err, errReorg) {
+			log.Warnf("The scan waits at height %d: %v",
+				s.at.Height, err)
 			s.faults.set(passing.err)
 			s.report(nil)
 		}
@@ -203,6 +205,8 @@ func (s *scan) load(ctx context.Context) error {
 	// Another birthday is another scan: nothing is known about blocks
 	// before the old one.
 	case cursor.Birthday != s.cfg.Birthday:
+		log.Infof("The scan begins anew: its birthday is %d and was %d",
+			s.cfg.Birthday, cursor.Birthday)
 		s.rollback = &BlockStamp{
 			Height: min(cursor.Birthday, s.cfg.Birthday) - 1,
 		}
@@ -394,6 +398,8 @@ func (s *scan) finish(ctx context.Context) (*Result, error) {
 	}
 
 	outputs, beyond := s.match.split()
+	log.Infof("Scan finished at height %d: %d outputs, %d blocks fetched, "+
+		"pass %d", s.at.Height, len(outputs), s.blocks, s.pass)
 
 	return &Result{
 		Outputs:  outputs,

@@ -30,9 +30,11 @@ const (
 	maxMisses = 1_024
 )
 
-// Source reads the chain through lnd. It is safe for concurrent use.
+// Source reads the chain through lnd. It is safe for concurrent use. It counts
+// refusals, so one Source must serve a whole scan.
 type Source struct {
-	client lndclient.ChainKitClient
+	// connect returns the client of the moment.
+	connect func() (lndclient.ChainKitClient, error)
 
 	// attempts and period are missAttempts and missPeriod.
 	attempts int
@@ -52,8 +54,16 @@ var _ chainscan.Source = (*Source)(nil)
 
 // New returns a source over lnd's ChainKit.
 func New(client lndclient.ChainKitClient) *Source {
+	return NewFunc(func() (lndclient.ChainKitClient, error) {
+		return client, nil
+	})
+}
+
+// NewFunc returns a source over the ChainKit that connect returns at each call,
+// for a connection to lnd that can come and go. Its errors are passing ones.
+func NewFunc(connect func() (lndclient.ChainKitClient, error)) *Source {
 	return &Source{
-		client:   client,
+		connect:  connect,
 		attempts: missAttempts,
 		period:   missPeriod,
 		misses:   make(map[chainhash.Hash]*miss),
@@ -67,7 +77,12 @@ func (s *Source) Name() string {
 
 // BestBlock returns the tip of the best chain.
 func (s *Source) BestBlock(ctx context.Context) (chainscan.BlockStamp, error) {
-	hash, height, err := s.client.GetBestBlock(ctx)
+	client, err := s.connect()
+	if err != nil {
+		return chainscan.BlockStamp{}, err
+	}
+
+	hash, height, err := client.GetBestBlock(ctx)
 	if err != nil {
 		return chainscan.BlockStamp{}, err
 	}
@@ -82,7 +97,12 @@ func (s *Source) BestBlock(ctx context.Context) (chainscan.BlockStamp, error) {
 func (s *Source) BlockHash(ctx context.Context, height int32) (chainhash.Hash,
 	error) {
 
-	return s.client.GetBlockHash(ctx, int64(height))
+	client, err := s.connect()
+	if err != nil {
+		return chainhash.Hash{}, err
+	}
+
+	return client.GetBlockHash(ctx, int64(height))
 }
 
 // Block returns the serialised block with the given hash. The error wraps
@@ -115,7 +135,11 @@ func (s *Source) Block(ctx context.Context, hash chainhash.Hash) ([]byte,
 func (s *Source) block(ctx context.Context, hash chainhash.Hash) ([]byte,
 	error) {
 
-	rpcCtx, timeout, client := s.client.RawClientWithMacAuth(ctx)
+	lnd, err := s.connect()
+	if err != nil {
+		return nil, err
+	}
+	rpcCtx, timeout, client := lnd.RawClientWithMacAuth(ctx)
 	rpcCtx, cancel := context.WithTimeout(rpcCtx, timeout)
 	defer cancel()
 
@@ -144,7 +168,11 @@ func refused(err error) bool {
 
 // hasHeader tells whether the node knows the header of a block.
 func (s *Source) hasHeader(ctx context.Context, hash chainhash.Hash) bool {
-	rpcCtx, timeout, client := s.client.RawClientWithMacAuth(ctx)
+	lnd, err := s.connect()
+	if err != nil {
+		return false
+	}
+	rpcCtx, timeout, client := lnd.RawClientWithMacAuth(ctx)
 	rpcCtx, cancel := context.WithTimeout(rpcCtx, timeout)
 	defer cancel()
 

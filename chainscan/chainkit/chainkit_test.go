@@ -234,3 +234,39 @@ func TestMissForgotten(t *testing.T) {
 	lnd.missing = errPruned
 	refuse(missAttempts - 1)
 }
+
+// TestNoConnection: without a connection every call fails, in a way that
+// passes, and the refusals counted before are kept over it.
+func TestNoConnection(t *testing.T) {
+	t.Parallel()
+
+	errDown := errors.New("lnd is not connected")
+	lnd, down := newFakeLnd(errPruned), false
+	source := NewFunc(func() (lndclient.ChainKitClient, error) {
+		if down {
+			return nil, errDown
+		}
+
+		return lnd, nil
+	})
+	source.period = 0
+	hash := lnd.blocks[0].BlockHash()
+
+	for range missAttempts - 1 {
+		_, err := source.Block(t.Context(), hash)
+		require.NotErrorIs(t, err, chainscan.ErrUnavailable)
+	}
+
+	down = true
+	_, err := source.BestBlock(t.Context())
+	require.ErrorIs(t, err, errDown)
+	_, err = source.BlockHash(t.Context(), 0)
+	require.ErrorIs(t, err, errDown)
+	_, err = source.Block(t.Context(), hash)
+	require.ErrorIs(t, err, errDown)
+	require.NotErrorIs(t, err, chainscan.ErrUnavailable)
+
+	down = false
+	_, err = source.Block(t.Context(), hash)
+	require.ErrorIs(t, err, chainscan.ErrUnavailable)
+}
