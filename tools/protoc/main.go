@@ -154,7 +154,7 @@ func parseArgs(args []string) (*request, error) {
 func (r *request) validate() error {
 	if len(r.files) == 0 || len(r.plugins) == 0 {
 		return errors.New("usage: protoc -I DIR... --NAME_out=DIR... " +
-			"[--NAME_opt=OPTION...] FILE...")
+			"[--NAME_opt=OPTION...] FILE [FILE]")
 	}
 	if len(r.imports) == 0 {
 		r.imports = []string{"."}
