@@ -13,6 +13,7 @@ import (
 	upstream "github.com/lightninglabs/loop/loopd"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
+	"github.com/looprecovery/looprecovery/chainscan/chainkit"
 	"github.com/looprecovery/looprecovery/generation"
 	"github.com/looprecovery/looprecovery/internal/durable"
 	"github.com/looprecovery/looprecovery/lndview"
@@ -43,6 +44,8 @@ type Daemon struct {
 	node *lndNode
 	gate *gate
 
+	source *chainkit.Source
+
 	database  *loopDatabase
 	journal   *recoverydb.DB
 	backups   *backupPort
@@ -70,6 +73,7 @@ func NewDaemon(cfg *Config) (*Daemon, error) {
 	}
 
 	ctx, cancel := context.WithCancel(context.Background())
+	node := newLndNode(cfg)
 
 	return &Daemon{
 		cfg:      cfg,
@@ -77,8 +81,9 @@ func NewDaemon(cfg *Config) (*Daemon, error) {
 		shutdown: ctx,
 		stop:     cancel,
 		auth:     newAuthenticator(),
-		node:     newLndNode(cfg),
+		node:     node,
 		gate:     newGate(),
+		source:   newSource(node),
 	}, nil
 }
 

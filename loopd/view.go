@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/lightninglabs/lndclient"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/chainscan/chainkit"
@@ -13,64 +13,18 @@ import (
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 )
 
-// nodeSource is the chain of our own lnd, also before lnd is connected: until
-// then every call returns errLndNotReady.
-type nodeSource struct {
-	node *lndNode
-}
+// newSource returns the chain of our own lnd. There is one for the life of the
+// process: it counts how often lnd refused a block. Before lnd is connected it
+// returns errLndNotReady.
+func newSource(node *lndNode) *chainkit.Source {
+	return chainkit.NewFunc(func() (lndclient.ChainKitClient, error) {
+		lnd, err := node.get()
+		if err != nil {
+			return nil, err
+		}
 
-// A compile-time check of the port.
-var _ chainscan.Source = (*nodeSource)(nil)
-
-// source returns the source on the connection of the moment.
-func (s *nodeSource) source() (*chainkit.Source, error) {
-	lnd, err := s.node.get()
-	if err != nil {
-		return nil, err
-	}
-
-	return chainkit.New(lnd.ChainKit), nil
-}
-
-// Name implements chainscan.Source.
-func (s *nodeSource) Name() string {
-	return new(chainkit.Source).Name()
-}
-
-// BestBlock implements chainscan.Source.
-func (s *nodeSource) BestBlock(ctx context.Context) (chainscan.BlockStamp,
-	error) {
-
-	source, err := s.source()
-	if err != nil {
-		return chainscan.BlockStamp{}, err
-	}
-
-	return source.BestBlock(ctx)
-}
-
-// BlockHash implements chainscan.Source.
-func (s *nodeSource) BlockHash(ctx context.Context, height int32) (
-	chainhash.Hash, error) {
-
-	source, err := s.source()
-	if err != nil {
-		return chainhash.Hash{}, err
-	}
-
-	return source.BlockHash(ctx, height)
-}
-
-// Block implements chainscan.Source.
-func (s *nodeSource) Block(ctx context.Context, hash chainhash.Hash) ([]byte,
-	error) {
-
-	source, err := s.source()
-	if err != nil {
-		return nil, err
-	}
-
-	return source.Block(ctx, hash)
+		return lnd.ChainKit, nil
+	})
 }
 
 // scannerPort implements actions.Scanner on chainscan and the journal.
@@ -88,7 +42,7 @@ func (p *scannerPort) Scan(ctx context.Context, runID string,
 	d := p.daemon
 
 	return chainscan.Run(ctx, chainscan.Config{
-		Source:     &nodeSource{node: d.node},
+		Source:     d.source,
 		Families:   request.Families,
 		Birthday:   request.Birthday,
 		LookAhead:  request.LookAhead,
@@ -135,7 +89,7 @@ func (d *Daemon) newView(ctx context.Context) (*lndview.View, error) {
 	return lndview.New(ctx, lndview.Config{
 		Ledger: d.journal.Ledger(),
 		Rows:   d.database,
-		Chain:  &nodeSource{node: d.node},
+		Chain:  d.source,
 		Params: d.params,
 	})
 }
