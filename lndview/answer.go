@@ -80,8 +80,8 @@ func (v *View) silent() bool {
 	return true
 }
 
-// settled computes an answer and calls ask, which asks lnd what the caller wants
-// to know, in between: the chain's tip is the same before and after. With
+// settled computes an answer and calls ask, which asks lnd what the caller
+// wants to know, in between: the chain's tip is the same before and after. With
 // history lnd's transactions are read as far back as any known output goes. The
 // caller holds the turn.
 func (v *View) settled(ctx context.Context, lnd *services, history bool,

@@ -41,6 +41,18 @@ func (c *client) ListTransactions(ctx context.Context, startHeight,
 		return nil, ErrPaged
 	}
 
+	return c.completed(ctx, asked, func() ([]lndclient.Transaction, error) {
+		return c.LightningClient.ListTransactions(
+			ctx, startHeight, endHeight, opts...,
+		)
+	})
+}
+
+// completed returns the transactions that ask returns and those that they lack.
+func (c *client) completed(ctx context.Context, asked txQuery,
+	ask func() ([]lndclient.Transaction, error)) ([]lndclient.Transaction,
+	error) {
+
 	if err := c.view.take(ctx); err != nil {
 		return nil, err
 	}
@@ -49,9 +61,7 @@ func (c *client) ListTransactions(ctx context.Context, startHeight,
 	var txs []lndclient.Transaction
 	result, err := c.view.settled(ctx, c.inner, true, func() error {
 		var err error
-		txs, err = c.LightningClient.ListTransactions(
-			ctx, startHeight, endHeight, opts...,
-		)
+		txs, err = ask()
 
 		return err
 	})
@@ -81,8 +91,8 @@ type txQuery struct {
 	paged       bool
 }
 
-// newTxQuery reads the arguments of ListTransactions as lnd does: an end of 0 is
-// -1, and -1 is the mempool, above all blocks; the order of the two heights is
+// newTxQuery reads the arguments of ListTransactions as lnd does: an end of 0
+// is -1, and -1 is the mempool, above all blocks; the order of the two heights is
 // the order of the answer only (wtxmgr.RangeTransactions).
 func newTxQuery(start, end int32,
 	opts []lndclient.ListTransactionsOption) txQuery {

@@ -100,13 +100,14 @@ func TestTransactionRange(t *testing.T) {
 	h.publish(pending)
 	h.sees()
 
+	all := []*wire.MsgTx{tx, spend, young, pending}
 	for name, test := range map[string]struct {
 		start, end int32
 		wanted     []*wire.MsgTx
 	}{
-		"all":       {0, -1, []*wire.MsgTx{tx, spend, young, pending}},
-		"default":   {0, 0, []*wire.MsgTx{tx, spend, young, pending}},
-		"backwards": {-1, low, []*wire.MsgTx{tx, spend, young, pending}},
+		"all":       {0, -1, all},
+		"default":   {0, 0, all},
+		"backwards": {-1, low, all},
 		"mempool":   {-1, -1, []*wire.MsgTx{pending}},
 		"first":     {low, low, []*wire.MsgTx{tx}},
 		"between":   {low + 1, high - 1, nil},

@@ -11,8 +11,8 @@ import (
 var (
 	// ErrUnsettled is returned when the chain's tip moved during every
 	// attempt to compute one answer. The next call tries again.
-	ErrUnsettled = errors.New("the tip of the chain keeps moving; nothing " +
-		"was reported, try again")
+	ErrUnsettled = errors.New("the tip of the chain keeps moving; " +
+		"nothing was reported, try again")
 
 	// ErrPaged is returned by ListTransactions if the caller asks for a
 	// page of the list while outputs are added to it.
@@ -86,8 +86,8 @@ type TipError struct {
 
 // Error implements error.
 func (e *TipError) Error() string {
-	return fmt.Sprintf("lnd is at block %d, below the height %d of deposit "+
-		"%v; nothing was reported until lnd has caught up", e.Tip,
+	return fmt.Sprintf("lnd is at block %d, below the height %d of "+
+		"deposit %v; nothing was reported until lnd has caught up", e.Tip,
 		e.Height, e.OutPoint)
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestNewOutput checks that a deposit which lnd's wallet does not list, although
-// it confirmed after the scan, is found, and goes away with its block.
+// TestNewOutput checks that a deposit which lnd's wallet does not list,
+// although it confirmed after the scan, is found, and goes away with its block.
 func TestNewOutput(t *testing.T) {
 	h := newBlind(t)
 	h.scanned("run")
@@ -64,7 +64,9 @@ func TestReorgBelowScan(t *testing.T) {
 
 			h.chain.mine(young)
 			h.sees(old, wire.OutPoint{Hash: young.TxHash()})
-			require.Equal(t, h.chain.tip(), *h.view.Status().Followed)
+			require.Equal(
+				t, h.chain.tip(), *h.view.Status().Followed,
+			)
 		})
 	}
 }

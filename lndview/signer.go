@@ -25,15 +25,11 @@ func (s *signer) SignOutputRaw(ctx context.Context, tx *wire.MsgTx,
 	descriptors []*lndclient.SignDescriptor,
 	prevOutputs []*wire.TxOut) ([][]byte, error) {
 
-	var (
-		located, plain           []*lndclient.SignDescriptor
-		locatedIndex, plainIndex []int
-	)
+	var located, plain signBatch
 	for i, descriptor := range descriptors {
 		locator, ok := s.view.locator(descriptor.KeyDesc)
 		if !ok {
-			plain = append(plain, descriptor)
-			plainIndex = append(plainIndex, i)
+			plain.add(i, descriptor)
 
 			continue
 		}
@@ -42,35 +38,20 @@ func (s *signer) SignOutputRaw(ctx context.Context, tx *wire.MsgTx,
 		withLocator.KeyDesc = keychain.KeyDescriptor{
 			KeyLocator: locator,
 		}
-		located = append(located, &withLocator)
-		locatedIndex = append(locatedIndex, i)
-	}
-
-	if len(located) == 0 {
-		return s.SignerClient.SignOutputRaw(
-			ctx, tx, descriptors, prevOutputs,
-		)
+		located.add(i, &withLocator)
 	}
 
 	signatures := make([][]byte, len(descriptors))
-	locatedSigs, err := s.SignOutputRawKeyLocator(
-		ctx, tx, located, prevOutputs,
-	)
-	if err != nil {
-		return nil, err
-	}
-	if err := place(signatures, locatedSigs, locatedIndex); err != nil {
-		return nil, err
-	}
-
-	if len(plain) > 0 {
-		plainSigs, err := s.SignerClient.SignOutputRaw(
-			ctx, tx, plain, prevOutputs,
+	for _, part := range []struct {
+		batch signBatch
+		sign  signFunc
+	}{
+		{located, s.SignOutputRawKeyLocator},
+		{plain, s.SignerClient.SignOutputRaw},
+	} {
+		err := part.batch.sign(
+			ctx, part.sign, tx, prevOutputs, signatures,
 		)
-		if err != nil {
-			return nil, err
-		}
-		err = place(signatures, plainSigs, plainIndex)
 		if err != nil {
 			return nil, err
 		}
@@ -79,14 +60,43 @@ func (s *signer) SignOutputRaw(ctx context.Context, tx *wire.MsgTx,
 	return signatures, nil
 }
 
-// place puts signatures where the caller expects them.
-func place(all, some [][]byte, index []int) error {
-	if len(some) != len(index) {
-		return fmt.Errorf("lnd made %d signatures instead of %d; "+
-			"nothing was signed", len(some), len(index))
+// signFunc is one of the ways in which lnd signs.
+type signFunc func(ctx context.Context, tx *wire.MsgTx,
+	descriptors []*lndclient.SignDescriptor,
+	prevOutputs []*wire.TxOut) ([][]byte, error)
+
+// signBatch are descriptors that are signed in one way.
+type signBatch struct {
+	descriptors []*lndclient.SignDescriptor
+
+	// index is each descriptor's place in the caller's list.
+	index []int
+}
+
+// add appends a descriptor.
+func (b *signBatch) add(index int, descriptor *lndclient.SignDescriptor) {
+	b.descriptors = append(b.descriptors, descriptor)
+	b.index = append(b.index, index)
+}
+
+// sign signs the batch and puts the signatures where the caller expects them.
+func (b *signBatch) sign(ctx context.Context, sign signFunc, tx *wire.MsgTx,
+	prevOutputs []*wire.TxOut, all [][]byte) error {
+
+	if len(b.descriptors) == 0 {
+		return nil
 	}
-	for i, signature := range some {
-		all[index[i]] = signature
+
+	signatures, err := sign(ctx, tx, b.descriptors, prevOutputs)
+	if err != nil {
+		return err
+	}
+	if len(signatures) != len(b.index) {
+		return fmt.Errorf("lnd made %d signatures instead of %d",
+			len(signatures), len(b.index))
+	}
+	for i, signature := range signatures {
+		all[b.index[i]] = signature
 	}
 
 	return nil

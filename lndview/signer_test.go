@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSigner checks that a rebuilt lnd signs with the key of the static address:
-// its locator is added where upstream names the key alone, every other input is
+// TestSigner checks that a rebuilt lnd signs with the key of the static
+// address: its locator is added where upstream names the key alone, every other input is
 // signed as asked, and the signatures come back in their order.
 func TestSigner(t *testing.T) {
 	h := newHarness(t)

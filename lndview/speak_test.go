@@ -15,7 +15,9 @@ import (
 func TestSeeingWalletIsLeftAlone(t *testing.T) {
 	for name, prepare := range map[string]func(*harness){
 		"never imported": func(*harness) {},
-		"known before":   func(h *harness) { h.imported(static, false) },
+		"known before": func(h *harness) {
+			h.imported(static, false)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHarness(t)

@@ -37,8 +37,8 @@ func TestSpendInBlock(t *testing.T) {
 	h.sees()
 }
 
-// TestSpendInWallet checks that a spend which lnd's wallet lists hides an output
-// until the wallet drops it, also across a restart, and also for a row that
+// TestSpendInWallet checks that a spend which lnd's wallet lists hides an
+// output until the wallet drops it, also across a restart, and also for a row that
 // nothing has proven yet.
 func TestSpendInWallet(t *testing.T) {
 	for name, scanned := range map[string]bool{
@@ -160,12 +160,13 @@ func TestPublished(t *testing.T) {
 	t.Run("replaced by another spend", func(t *testing.T) {
 		h, _, _ := newPublished(t, true)
 		deposit := h.deposit(2_000)
-		pair := h.spend(deposit, h.chain.scan(static).Outputs[0].OutPoint)
+		outputs := h.chain.scan(static).Outputs
+		pair := h.spend(outputs[0].OutPoint, outputs[1].OutPoint)
 		h.publish(pair)
 		h.sees()
 
 		// One input of the pair is spent by a stranger.
-		for _, output := range h.chain.scan(static).Outputs {
+		for _, output := range outputs {
 			if output.OutPoint != deposit {
 				h.chain.mine(h.spend(output.OutPoint))
 			}
@@ -213,8 +214,8 @@ func TestScanRefutesPublication(t *testing.T) {
 	h.sees(second)
 }
 
-// TestPublicationIsSavedFirst checks that nothing is reported while it could not
-// be saved that a spend was published, and that the caller, whose transaction
+// TestPublicationIsSavedFirst checks that nothing is reported while it could
+// not be saved that a spend was published, and that the caller, whose transaction
 // is on its way, is not told that it failed.
 func TestPublicationIsSavedFirst(t *testing.T) {
 	h := newBlind(t)
@@ -234,8 +235,8 @@ func TestPublicationIsSavedFirst(t *testing.T) {
 	h.sees()
 }
 
-// TestPublisherLeaves checks that a publication is saved although the caller went
-// away as soon as the transaction was out.
+// TestPublisherLeaves checks that a publication is saved although the caller
+// went away as soon as the transaction was out.
 func TestPublisherLeaves(t *testing.T) {
 	h := newBlind(t)
 	deposit := h.deposit(1_000)
