@@ -313,6 +313,9 @@ func (d *Daemon) beforeEmbedded(ctx context.Context) error {
 	if err := d.watchAddress(ctx); err != nil {
 		return err
 	}
+	if err := d.watchSweepAddresses(ctx); err != nil {
+		return err
+	}
 	if err := d.protector.protect(ctx, 0); err != nil {
 		log.Warnf("The static address in use is not protected by a "+
 			"backup: %v", err)
@@ -332,6 +335,14 @@ func (d *Daemon) startEmbedded(ctx context.Context) (*cycle, error) {
 		return nil, err
 	}
 	d.node.refresh(ctx)
+
+	// The embedded daemon asks for its deposits at once, and some of its
+	// parts stop it for good if the answer is an error.
+	err = d.untilReady(ctx, d.view.CatchUp)
+	if err != nil {
+		lnd.Close()
+		return nil, err
+	}
 	d.view.Decorate(lnd)
 
 	daemon := upstream.New(&d.cfg.Config, nil)

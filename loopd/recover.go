@@ -141,6 +141,11 @@ func (d *Daemon) watchAddress(ctx context.Context) error {
 		PubKey:     row.ClientPubkey,
 	}})
 
+	// An intent without an outcome makes the wallet count as blind. So it
+	// is not saved while lnd does not answer.
+	if _, err := d.nodePort.Identity(ctx); err != nil {
+		return err
+	}
 	err = d.view.ImportIntent(ctx, row.PkScript)
 	if err != nil {
 		return err
