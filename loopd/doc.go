@@ -14,6 +14,7 @@
 //	gate.go       when the embedded daemon may run
 //	recover.go    what is recovered at a start, and what holds the gate
 //	protect.go    backups: at start, and before an address is handed out
+//	sweepaddr.go  the addresses that sweeps pay to, in a rebuilt lnd
 //	adapters.go   the ports of package actions, on lnd and the files
 //	database.go   the ports on the embedded daemon's database
 //	view.go       the ports on the chain, and on what lnd cannot see
