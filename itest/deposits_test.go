@@ -131,6 +131,16 @@ func (s *story) waitDeposits(loopd *regtest.Loopd, want ...deposit) {
 	require.NoError(s, err)
 }
 
+// waitRestored is waitDeposits after a restore. Upstream looks for deposits with
+// every block and else every ten seconds; the story does not wait for these.
+func (s *story) waitRestored(loopd *regtest.Loopd, want ...deposit) {
+	s.Helper()
+
+	_, err := s.Mine(s.Context(), 1)
+	require.NoError(s, err)
+	s.waitDeposits(loopd, want...)
+}
+
 // depositLine renders what is compared of a deposit.
 func depositLine(outpoint string, value, height int64,
 	state looprpc.DepositState) string {

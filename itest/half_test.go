@@ -44,7 +44,7 @@ func TestStoryLHalfLost(t *testing.T) {
 		lose(loopd)
 		s.startListening(loopd)
 		require.True(t, s.waitReconciled(loopd).Automatic)
-		s.waitDeposits(loopd, deposits...)
+		s.waitRestored(loopd, deposits...)
 		require.Equal(t, token, s.token(loopd))
 		require.Equal(t, address, s.newAddress(loopd))
 	}

@@ -26,28 +26,36 @@ type outcome struct {
 	keys map[int32]uint32
 }
 
-// killPoints are the points at which the restore is killed: in every state when
-// its intent is saved and its work is done and nothing says so, and between the
-// effects of the states that have several.
-func killPoints() []string {
-	points := []string{
-		failpoint.ImportTokenAfterLink,
-		failpoint.RecreateAddressAfterAdvance,
-		failpoint.RecreateAddressAfterImport,
-		failpoint.RecreateAddressAfterRow,
-		failpoint.ScanDepositsAfterCommit,
-		failpoint.ScanDepositsAfterPublish,
-	}
+// killPasses are the points at which the restore is killed, in the order in
+// which it comes by: in one pass in every state when its intent is saved and
+// nothing is done, and again when all is done and nothing of it is saved; in the
+// other between the effects of the states that have several.
+func killPasses() map[string][]string {
+	var points []string
 	for _, state := range states.RestoreTable().Path {
-		points = append(points, failpoint.Outcome(state))
+		points = append(
+			points, failpoint.Intent(state),
+			failpoint.Outcome(state),
+		)
 	}
 
-	return points
+	return map[string][]string{
+		"states": points,
+		"effects": {
+			failpoint.ImportTokenAfterLink,
+			failpoint.RecreateAddressAfterAdvance,
+			failpoint.RecreateAddressAfterImport,
+			failpoint.RecreateAddressAfterRow,
+			failpoint.ScanDepositsAfterCommit,
+			failpoint.ScanDepositsAfterPublish,
+			failpoint.ReconciledBeforeSummary,
+		},
+	}
 }
 
 // TestStoryDKilled: the restore is killed, as by a power cut or an impatient
-// user, and loopd is started again. Each time lnd is as blind as after a loss
-// and the directory as fresh. If this breaks, a restore that was disturbed ends
+// user, and loopd is started again, and killed again. In each pass lnd is as
+// blind as after a loss and the directory as fresh. If this breaks, a restore that was disturbed ends
 // with a second token, a second address row, keys that are handed out twice, or
 // not at all.
 func TestStoryDKilled(t *testing.T) {
@@ -72,18 +80,15 @@ func TestStoryDKilled(t *testing.T) {
 	s.startListening(loopd)
 	undisturbed := s.outcome(loopd, lnd, live)
 
-	for _, point := range killPoints() {
-		if !t.Run(point, func(t *testing.T) {
+	for name, points := range killPasses() {
+		if !t.Run(name, func(t *testing.T) {
 			s := s.chapter(t)
 			s.lose(loopd)
 			s.revertLnd(lnd, blind)
 			s.plant(loopd, saved)
-			require.NoError(t, loopd.LaunchWithFailpoint(
-				point, ourArgs...,
-			))
-			err := loopd.WaitKilled(regtest.DefaultTimeout)
-			require.NoError(t, err)
-
+			for _, point := range points {
+				s.killAt(loopd, point)
+			}
 			s.startListening(loopd)
 			require.Equal(t, undisturbed,
 				s.outcome(loopd, lnd, live))
@@ -93,6 +98,14 @@ func TestStoryDKilled(t *testing.T) {
 			return
 		}
 	}
+}
+
+// killAt starts the daemon and waits until it has killed itself at the point.
+func (s *story) killAt(loopd *regtest.Loopd, point string) {
+	s.Helper()
+
+	require.NoError(s, loopd.LaunchWithFailpoint(point, ourArgs...))
+	require.NoError(s, loopd.WaitKilled(regtest.DefaultTimeout), point)
 }
 
 // chapter is a part of a story that is a test of its own.
@@ -112,7 +125,7 @@ func (s *story) outcome(loopd *regtest.Loopd, lnd *regtest.Lnd,
 
 	run := s.waitReconciled(loopd)
 	require.EqualValues(s, 700_000, s.summary(run).Unspent)
-	s.waitDeposits(loopd, live...)
+	s.waitRestored(loopd, live...)
 	require.Len(s, s.runs(loopd), 1, "another recovery was begun")
 	result := outcome{
 		summary: run.Summary,

@@ -72,7 +72,7 @@ func TestStoryALoopDirLost(t *testing.T) {
 	require.True(t, run.Automatic)
 	require.Equal(t, filepath.Join(loopd.DataDir(), saved.name),
 		run.Backup.Path)
-	s.waitDeposits(loopd, deposits...)
+	s.waitRestored(loopd, deposits...)
 	require.Equal(t, token, s.token(loopd))
 	require.Equal(t, address, s.newAddress(loopd))
 	require.Equal(t, challenges, s.Swap.Challenges(), "bought a token")
@@ -129,7 +129,7 @@ func TestStoryBBothLost(t *testing.T) {
 	result := s.summary(run)
 	require.Equal(t, want, s.withoutKeys(result))
 	require.EqualValues(t, 700_000, result.Unspent)
-	s.waitDeposits(loopd, live...)
+	s.waitRestored(loopd, live...)
 	require.Equal(t, token, s.token(loopd))
 	require.Equal(t, address, s.newAddress(loopd))
 	require.Equal(t, challenges, s.Swap.Challenges(), "bought a token")
