@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,17 +62,35 @@ var (
 	_ actions.Chain    = (*Chain)(nil)
 )
 
-// newChain returns a chain that consists of the network's genesis block.
-func newChain(calls *calls, params *chaincfg.Params) *Chain {
+// start is the chain that every world begins with. It is mined once in the life
+// of the process; its blocks are never changed.
+var start = sync.OnceValue(func() *Chain {
+	params := &chaincfg.RegressionNetParams
 	chain := &Chain{
-		calls:  calls,
 		params: params,
 		raw:    make(map[chainhash.Hash][]byte),
-		pruned: make(map[chainhash.Hash]bool),
 	}
 	chain.connect(params.GenesisBlock)
 
+	// The genesis block of regtest is from 2011.
+	chain.MineAt(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	chain.Mine(startHeight - 1)
+
 	return chain
+})
+
+// newChain returns a chain of startHeight blocks.
+func newChain(calls *calls) *Chain {
+	first := start()
+
+	return &Chain{
+		calls:  calls,
+		params: first.params,
+		best:   slices.Clone(first.best),
+		raw:    maps.Clone(first.raw),
+		pruned: make(map[chainhash.Hash]bool),
+		unique: first.unique,
+	}
 }
 
 // Name names the source.

@@ -149,11 +149,8 @@ func (l *Lnd) Account(ctx context.Context, family int32) (
 			return fmt.Errorf("%w: %d", ErrNoAccount, family)
 		}
 
-		private, err := l.account(family)
-		if err != nil {
-			return err
-		}
-		account, err = private.Neuter()
+		var err error
+		account, err = l.public(family)
 
 		return err
 	})
@@ -283,9 +280,9 @@ func (l *Lnd) Watches(pkScript []byte) bool {
 	return l.scripts[string(pkScript)]
 }
 
-// branches and keys keep what was derived: tests build many worlds that are
-// alike.
-var branches, keys sync.Map
+// publics, branches and keys keep what was derived: tests build many worlds
+// that are alike.
+var publics, branches, keys sync.Map
 
 // keyID names a private key.
 type keyID struct {
@@ -294,11 +291,31 @@ type keyID struct {
 	params  *chaincfg.Params
 }
 
-// branchID names a branch.
+// branchID names an account or a branch.
 type branchID struct {
 	seed   [32]byte
 	family int32
 	params *chaincfg.Params
+}
+
+// public returns the extended public key of a family.
+func (l *Lnd) public(family int32) (*hdkeychain.ExtendedKey, error) {
+	id := branchID{l.seed, family, l.params}
+	if known, ok := publics.Load(id); ok {
+		return known.(*hdkeychain.ExtendedKey), nil
+	}
+
+	private, err := l.account(family)
+	if err != nil {
+		return nil, err
+	}
+
+	account, err := private.Neuter()
+	if err == nil {
+		publics.Store(id, account)
+	}
+
+	return account, err
 }
 
 // branch derives m/1017'/coin'/family'/0.
