@@ -62,6 +62,10 @@ func defaultTuning() tuning {
 	}
 }
 
+// maxQuietReorgs is how often the chain may change without a new block before
+// that is told as trouble.
+const maxQuietReorgs = 3
+
 var (
 	// errReorg says that a block does not follow the one before.
 	errReorg = errors.New("the best chain changed")
@@ -141,14 +145,7 @@ func run(ctx context.Context, cfg Config, tuning tuning) (*Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
-	s := &scan{
-		cfg:      cfg,
-		tuning:   tuning,
-		match:    newMatcher(cfg.Families, cfg.LookAhead),
-		pace:     newPace(),
-		verifier: newVerifier(),
-		saved:    time.Now(),
-	}
+	s := newScan(cfg, tuning)
 	defer s.match.group.Wait()
 	defer cancel()
 
@@ -156,11 +153,36 @@ func run(ctx context.Context, cfg Config, tuning tuning) (*Result, error) {
 		return nil, err
 	}
 
-	backoff := newBackoff(&s.tuning)
+	return s.loop(ctx)
+}
+
+// newScan returns a scan that has not taken up its checkpoint yet.
+func newScan(cfg Config, tuning tuning) *scan {
+	return &scan{
+		cfg:      cfg,
+		tuning:   tuning,
+		match:    newMatcher(cfg.Families, cfg.LookAhead),
+		pace:     newPace(),
+		verifier: newVerifier(),
+		saved:    time.Now(),
+	}
+}
+
+// loop takes steps until one ends the scan. After a passing error it pauses, the
+// longer the more of them come without a block walked in between.
+func (s *scan) loop(ctx context.Context) (*Result, error) {
+	var (
+		backoff  = newBackoff(&s.tuning)
+		failures = 0
+	)
 	for {
+		before := s.at
 		result, err := s.step(ctx)
 		if result != nil {
 			return result, nil
+		}
+		if err == nil || s.at.Height > before.Height {
+			backoff, failures = newBackoff(&s.tuning), 0
 		}
 
 		var passing *passingError
@@ -169,15 +191,15 @@ func run(ctx context.Context, cfg Config, tuning tuning) (*Result, error) {
 			return nil, ctx.Err()
 
 		case err == nil:
-			backoff = newBackoff(&s.tuning)
-
 			continue
 
 		case !errors.As(err, &passing):
 			return nil, err
 		}
 
-		if !errors.Is(err, errReorg) {
+		// A reorg is no trouble, unless it has no end.
+		failures++
+		if !errors.Is(err, errReorg) || failures > maxQuietReorgs {
 			log.Warnf("The scan waits at height %d: %v",
 				s.at.Height, err)
 			s.faults.set(passing.err)

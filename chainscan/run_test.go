@@ -325,6 +325,57 @@ func TestSourceErrors(t *testing.T) {
 	require.True(t, told.Load())
 }
 
+// TestTwoReorgs: of two reorgs before a commit the deeper one is committed,
+// whichever came first: the store must give up all that either took away.
+func TestTwoReorgs(t *testing.T) {
+	t.Parallel()
+
+	for _, heights := range [][]int32{{20, 30}, {30, 20}} {
+		f := newFixture(5, 60, 3, growth())
+		f.run(t)
+
+		s := newScan(f.cfg, f.tuning)
+		require.NoError(t, s.load(t.Context()))
+		for _, height := range heights {
+			s.rollBack(f.branch[height].BlockStamp)
+		}
+		require.NoError(t, s.commit(t.Context()))
+
+		cursor, stored, err := f.store.Load(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, f.branch[20].BlockStamp, cursor.Block)
+		require.Equal(t, f.branch[20].BlockStamp,
+			cursor.History[len(cursor.History)-1])
+		require.Len(t, stored, 1)
+		require.NotNil(t, stored[0].Spend)
+
+		f.run(t)
+	}
+}
+
+// TestContradiction: a source whose blocks do not follow each other is told of.
+// Nothing is taken back for it, since nothing that was walked left the chain.
+func TestContradiction(t *testing.T) {
+	t.Parallel()
+
+	f := newFixture(5, 60, 3, growth())
+	other := f.branch[:39:39].extend(nil, 1).extend(nil, 2)
+	mixed := slices.Clone(f.branch)
+	mixed[40] = other[40]
+	f.source.set(mixed)
+
+	var told error
+	f.cfg.Progress = func(p Progress) {
+		require.Nil(t, p.Reorg)
+		if p.Err != nil {
+			told = p.Err
+			f.source.set(f.branch)
+		}
+	}
+	f.run(t)
+	require.ErrorIs(t, told, errReorg)
+}
+
 // TestCatchingUp: a node whose best chain ends far below what was walked, or
 // below the birthday, is waited for. That is no reorg.
 func TestCatchingUp(t *testing.T) {
