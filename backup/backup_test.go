@@ -24,7 +24,7 @@ import (
 func testKeys(t *testing.T, seed byte) Keys {
 	t.Helper()
 
-	keys, err := newKeys([32]byte{seed})
+	keys, err := newKeys([32]byte{seed}, [32]byte{seed, 1})
 	require.NoError(t, err)
 
 	return keys
@@ -232,7 +232,7 @@ func TestName(t *testing.T) {
 func FuzzOpen(f *testing.F) {
 	f.Add([]byte(magic))
 	f.Add(bytes.Repeat([]byte{0xff}, headerSize+checksumSize))
-	keys, err := newKeys([32]byte{1})
+	keys, err := newKeys([32]byte{1}, [32]byte{1, 1})
 	if err != nil {
 		f.Fatal(err)
 	}

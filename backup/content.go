@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/looprecovery/looprecovery/staticaddr"
@@ -8,8 +9,8 @@ import (
 
 // Content is what a backup holds. Token is secret.
 type Content struct {
-	// Network is the network as loopd spells it: mainnet, testnet, signet,
-	// simnet or regtest.
+	// Network is the network as loopd spells it: mainnet, testnet,
+	// testnet4, signet, simnet or regtest.
 	Network string
 
 	// TokenID is the id of the paid L402 token.
@@ -27,6 +28,23 @@ type Content struct {
 	// IndexUnknown says that the file, one of the older format, does not
 	// tell Address.ClientLocator.Index, which is zero then.
 	IndexUnknown bool
+}
+
+// sameGeneration reports whether two contents determine the same token and the
+// same addresses. The heights are left out: they say when something was done.
+func (c *Content) sameGeneration(other *Content) bool {
+	a, b := c.Address, other.Address
+
+	return c.Network == other.Network && c.TokenID == other.TokenID &&
+		c.TokenCreated.Equal(other.TokenCreated) &&
+		bytes.Equal(c.Token, other.Token) &&
+		a.ProtocolVersion == b.ProtocolVersion &&
+		a.ServerKey.IsEqual(b.ServerKey) &&
+		a.ClientKey.IsEqual(b.ClientKey) &&
+		a.ClientLocator == b.ClientLocator &&
+		a.Expiry == b.Expiry &&
+		a.ReceiveFamily == b.ReceiveFamily &&
+		a.ChangeFamily == b.ChangeFamily
 }
 
 // Verdict is the result of judging a file. It is a closed list.
@@ -68,6 +86,9 @@ const (
 
 // Entry is one file in one place, judged.
 type Entry struct {
+	// Format is the format that the file claims to have, if any.
+	Format Format
+
 	// Path is the file's path; Place is the directory it lies in.
 	Path, Place string
 
@@ -84,7 +105,8 @@ type Entry struct {
 	Detail  string
 
 	// Network, TokenID and TokenCreated are what the header claims; they
-	// are zero if there is no readable header.
+	// are zero if there is no readable header. The older format has none:
+	// there they are what the contents say, if they can be read.
 	Network      string
 	TokenID      [32]byte
 	TokenCreated time.Time

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -25,7 +26,7 @@ const (
 	networkSize  = 8
 	idSize       = 32
 	createdSize  = 8
-	checkSize    = 16
+	keyCheckSize = 16
 	nonceSize    = chacha20poly1305.NonceSizeX
 	lengthSize   = 4
 	checksumSize = sha256.Size
@@ -33,14 +34,38 @@ const (
 	// headerSize is the size of all that stands before the ciphertext. It
 	// is authenticated together with that.
 	headerSize = len(magic) + versionSize + networkSize + idSize +
-		createdSize + checkSize + nonceSize + lengthSize
+		createdSize + keyCheckSize + nonceSize + lengthSize
 
 	// MaxFileSize is the largest file that is read, in bytes.
 	MaxFileSize = 1 << 20
 )
 
+// Format is one of the two formats of a file. It is the first bytes of one.
+type Format string
+
+const (
+	// Native is our own format.
+	Native Format = magic
+
+	// Legacy is the older format, which is read wherever Native is.
+	Legacy Format = legacyMagic
+)
+
+// FormatOf returns the format that a file claims to have, or nothing.
+func FormatOf(data []byte) Format {
+	for _, format := range []Format{Native, Legacy} {
+		if bytes.HasPrefix(data, []byte(format)) {
+			return format
+		}
+	}
+
+	return ""
+}
+
 // networks are the names a header can hold.
-var networks = []string{"mainnet", "testnet", "signet", "simnet", "regtest"}
+var networks = []string{
+	"mainnet", "testnet", "testnet4", "signet", "simnet", "regtest",
+}
 
 // Error is a verdict on a file other than OK.
 type Error struct {
@@ -61,8 +86,11 @@ func refuse(verdict Verdict, format string, args ...any) error {
 	return &Error{Verdict: verdict, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Header is what a file says to anybody.
+// Header is what a file of our own format says to anybody.
 type Header struct {
+	// Version is the version of the format.
+	Version uint16
+
 	// Network is the network as loopd spells it.
 	Network string
 
@@ -72,11 +100,14 @@ type Header struct {
 	// TokenCreated is the token's creation time.
 	TokenCreated time.Time
 
-	// check, nonce and size are the key check, the nonce, and the size of
-	// the ciphertext in bytes.
-	check [checkSize]byte
+	// KeyCheck is the same in all files of a seed.
+	KeyCheck [keyCheckSize]byte
+
+	// Size is the size of the ciphertext in bytes, its tag included.
+	Size uint32
+
+	// nonce is the nonce of the encryption.
 	nonce [nonceSize]byte
-	size  uint32
 }
 
 // encode returns the header's bytes.
@@ -85,20 +116,21 @@ func (h *Header) encode() []byte {
 	copy(network[:], h.Network)
 
 	data := append([]byte(magic), 0, 0)
-	binary.BigEndian.PutUint16(data[len(magic):], formatVersion)
+	binary.BigEndian.PutUint16(data[len(magic):], h.Version)
 	data = append(data, network[:]...)
 	data = append(data, h.TokenID[:]...)
 	data = binary.BigEndian.AppendUint64(
 		data, uint64(h.TokenCreated.UnixNano()),
 	)
-	data = append(data, h.check[:]...)
+	data = append(data, h.KeyCheck[:]...)
 	data = append(data, h.nonce[:]...)
 
-	return binary.BigEndian.AppendUint32(data, h.size)
+	return binary.BigEndian.AppendUint32(data, h.Size)
 }
 
-// ReadHeader checks the integrity of a file, for which no key is needed, and
-// returns its header. Every error is an *Error.
+// ReadHeader checks the integrity of a file of our own format, for which no key
+// is needed, and returns its header. The older format has none. Every error is
+// an *Error.
 func ReadHeader(data []byte) (*Header, error) {
 	if len(data) < len(magic) || string(data[:len(magic)]) != magic {
 		return nil, refuse(NotABackup, "it does not begin with %q",
@@ -125,6 +157,7 @@ func ReadHeader(data []byte) (*Header, error) {
 	rest = rest[versionSize:]
 
 	header := &Header{
+		Version: version,
 		Network: string(bytes.TrimRight(rest[:networkSize], "\x00")),
 	}
 	if !slices.Contains(networks, header.Network) {
@@ -135,13 +168,16 @@ func ReadHeader(data []byte) (*Header, error) {
 	header.TokenCreated = time.Unix(
 		0, int64(binary.BigEndian.Uint64(rest)),
 	)
+	if header.TokenCreated.UnixNano() < 0 {
+		return nil, refuse(Corrupt, "created before 1970")
+	}
 	rest = rest[createdSize:]
-	rest = rest[copy(header.check[:], rest):]
+	rest = rest[copy(header.KeyCheck[:], rest):]
 	rest = rest[copy(header.nonce[:], rest):]
-	header.size = binary.BigEndian.Uint32(rest)
-	if int64(header.size) != int64(len(body)-headerSize) {
+	header.Size = binary.BigEndian.Uint32(rest)
+	if int64(header.Size) != int64(len(body)-headerSize) {
 		return nil, refuse(Corrupt, "%d bytes of ciphertext, not %d",
-			len(body)-headerSize, header.size)
+			len(body)-headerSize, header.Size)
 	}
 
 	return header, nil
@@ -153,14 +189,25 @@ func Seal(content *Content, keys Keys, random io.Reader) ([]byte, error) {
 	if err := content.validate(); err != nil {
 		return nil, err
 	}
-	payload := encodePayload(content)
+	if content.IndexUnknown {
+		return nil, errors.New("the index of the client key is not " +
+			"known")
+	}
+
+	return sealPayload(content, encodePayload(content), keys, random)
+}
+
+// sealPayload encrypts a payload under the header of contents.
+func sealPayload(content *Content, payload []byte, keys Keys,
+	random io.Reader) ([]byte, error) {
 
 	header := &Header{
+		Version:      formatVersion,
 		Network:      content.Network,
 		TokenID:      content.TokenID,
 		TokenCreated: content.TokenCreated,
-		check:        keys.check,
-		size: uint32(len(payload) +
+		KeyCheck:     keys.check,
+		Size: uint32(len(payload) +
 			chacha20poly1305.Overhead),
 	}
 	if _, err := io.ReadFull(random, header.nonce[:]); err != nil {
@@ -177,22 +224,32 @@ func Seal(content *Content, keys Keys, random io.Reader) ([]byte, error) {
 	)
 	sum := sha256.Sum256(data)
 	data = append(data, sum[:]...)
-	if len(data) > MaxFileSize {
-		return nil, fmt.Errorf("a backup of %d bytes is over the "+
-			"limit of %d", len(data), MaxFileSize)
-	}
 
-	return data, nil
+	return data, checkSize(data)
 }
 
-// Open decrypts a file and checks that its contents are complete and agree
-// with its header. Every error is an *Error.
+// checkSize refuses a file that could not be read.
+func checkSize(data []byte) error {
+	if len(data) > MaxFileSize {
+		return fmt.Errorf("a backup of %d bytes is over the limit of "+
+			"%d", len(data), MaxFileSize)
+	}
+
+	return nil
+}
+
+// Open decrypts a file of either format and checks that its contents are
+// complete and agree with its header. Every error is an *Error.
 func Open(data []byte, keys Keys) (*Content, error) {
+	if FormatOf(data) == Legacy {
+		return openLegacy(data, keys)
+	}
+
 	header, err := ReadHeader(data)
 	if err != nil {
 		return nil, err
 	}
-	if header.check != keys.check {
+	if header.KeyCheck != keys.check {
 		return nil, refuse(OtherSeed, "the key check does not match")
 	}
 

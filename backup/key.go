@@ -17,6 +17,11 @@ const (
 	KeyFamily keychain.KeyFamily = 42_071
 	KeyIndex  uint32             = 0
 
+	// legacyFamily and legacyIndex are the locator of the older format. It
+	// is also that of the first static address: hence a locator of our own.
+	legacyFamily keychain.KeyFamily = 42_060
+	legacyIndex  uint32             = 0
+
 	// keyLabel and checkLabel separate the two uses of the shared key.
 	keyLabel   = "looprecovery/backup/v1/key"
 	checkLabel = "looprecovery/backup/v1/check"
@@ -30,9 +35,12 @@ type Keys struct {
 	// Native is the key of our own format.
 	Native Key
 
+	// Legacy is the key of the older format.
+	Legacy Key
+
 	// check tells a holder of the seed whether a file is his. It is not
 	// secret: it stands in every file.
-	check [checkSize]byte
+	check [keyCheckSize]byte
 }
 
 // SharedKeyDeriver is lnd's signer, which derives the same shared key from the
@@ -55,13 +63,23 @@ func DeriveKeys(ctx context.Context, signer SharedKeyDeriver) (Keys, error) {
 	if err != nil {
 		return Keys{}, fmt.Errorf("backup key: %w", err)
 	}
+	legacy, err := signer.DeriveSharedKey(
+		ctx, lndclient.SharedKeyNUMS, &keychain.KeyLocator{
+			Family: legacyFamily,
+			Index:  legacyIndex,
+		},
+	)
+	if err != nil {
+		return Keys{}, fmt.Errorf("key of the older format: %w", err)
+	}
 
-	return newKeys(shared)
+	return newKeys(shared, legacy)
 }
 
-// newKeys expands lnd's shared key (HKDF-SHA256 of RFC 5869, no salt).
-func newKeys(shared [32]byte) (Keys, error) {
-	var keys Keys
+// newKeys expands lnd's shared key (HKDF-SHA256 of RFC 5869, no salt). That of
+// the older format is used as it is.
+func newKeys(shared, legacy [32]byte) (Keys, error) {
+	keys := Keys{Legacy: legacy}
 
 	key, err := hkdf.Key(
 		sha256.New, shared[:], nil, keyLabel, len(keys.Native),
@@ -70,7 +88,7 @@ func newKeys(shared [32]byte) (Keys, error) {
 		return keys, err
 	}
 	check, err := hkdf.Key(
-		sha256.New, shared[:], nil, checkLabel, checkSize,
+		sha256.New, shared[:], nil, checkLabel, keyCheckSize,
 	)
 	if err != nil {
 		return keys, err

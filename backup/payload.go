@@ -31,8 +31,8 @@ func (c *Content) validate() error {
 	if !slices.Contains(networks, c.Network) {
 		return fmt.Errorf("unknown network %q", c.Network)
 	}
-	if c.IndexUnknown {
-		return errors.New("the index of the client key is not known")
+	if c.TokenCreated.UnixNano() < 0 {
+		return errors.New("the token was created before 1970")
 	}
 	if err := c.Address.Validate(); err != nil {
 		return err

@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -43,47 +42,18 @@ func NewStore(files durable.FS, network string, places []string) *Store {
 	return &Store{files: files, network: network, places: places}
 }
 
-// Status says how a place came to hold a backup.
-type Status string
-
-const (
-	// Written: the file was written now.
-	Written Status = "written"
-
-	// AlreadyThere: a valid backup of the same generation was there.
-	AlreadyThere Status = "already there"
-
-	// Failed: the place holds no backup.
-	Failed Status = "failed"
-)
-
-// PlaceReport says how publishing went in one place.
-type PlaceReport struct {
-	// Place is the directory, Path the file in it.
-	Place, Path string
-
-	// Status is the outcome.
-	Status Status
-
-	// Err is the cause of a failure.
-	Err error
-}
-
-// Report says how publishing went, in the order of the places.
-type Report struct {
-	Places []PlaceReport
-}
-
 // List judges every file in every place whose name claims to be a backup. An
-// error consists of *PlaceError only, for the places that could not be read;
-// the entries of the others are returned beside it.
+// error consists of *PlaceError only, for the places that could not be read, or
+// not completely; the entries of everything else are returned beside it.
 func (s *Store) List(ctx context.Context, keys Keys) ([]Entry, error) {
 	var (
 		entries []Entry
 		failed  []error
 	)
 	for _, place := range s.places {
-		found, err := s.listPlace(ctx, place, keys)
+		found, err := s.listPlace(
+			ctx, place, keys, func(parsedName) bool { return true },
+		)
 		entries = append(entries, found...)
 		if err != nil {
 			failed = append(failed, &PlaceError{
@@ -95,23 +65,28 @@ func (s *Store) List(ctx context.Context, keys Keys) ([]Entry, error) {
 	return entries, errors.Join(failed...)
 }
 
-// listPlace judges the files in one place.
-func (s *Store) listPlace(ctx context.Context, place string, keys Keys) (
-	[]Entry, error) {
+// listPlace judges the files in one place that are wanted.
+func (s *Store) listPlace(ctx context.Context, place string, keys Keys,
+	wanted func(parsedName) bool) ([]Entry, error) {
 
 	files, err := s.files.ReadDir(place)
 	if err != nil {
 		return nil, err
 	}
 
-	var entries []Entry
+	var (
+		entries []Entry
+		failed  []error
+	)
 	for _, file := range files {
-		if _, _, ok := ParseName(file.Name()); !ok {
+		name, ok := parseName(file.Name())
+		if !ok || !wanted(name) {
 			continue
 		}
 		if len(entries) == maxEntries {
-			return entries, fmt.Errorf("more than %d backups",
-				maxEntries)
+			failed = append(failed, fmt.Errorf("more than %d "+
+				"backups", maxEntries))
+			break
 		}
 		if err := ctx.Err(); err != nil {
 			return entries, err
@@ -121,15 +96,16 @@ func (s *Store) listPlace(ctx context.Context, place string, keys Keys) (
 		switch {
 		// It was taken away meanwhile.
 		case errors.Is(err, fs.ErrNotExist):
-			continue
 
 		case err != nil:
-			return entries, err
+			failed = append(failed, err)
+
+		default:
+			entries = append(entries, entry)
 		}
-		entries = append(entries, entry)
 	}
 
-	return entries, nil
+	return entries, errors.Join(failed...)
 }
 
 // Judge reads and judges one file. What is wrong with its contents is a
@@ -174,19 +150,14 @@ func (s *Store) Judge(path string, keys Keys) (Entry, error) {
 
 // judge fills an entry from a file's bytes. A verdict is an *Error.
 func (s *Store) judge(entry *Entry, data []byte, keys Keys) error {
-	header, err := ReadHeader(data)
-	if err != nil {
-		return err
-	}
-	entry.Network = header.Network
-	entry.TokenID = header.TokenID
-	entry.TokenCreated = header.TokenCreated
-	if header.Network != s.network {
-		return refuse(OtherNetwork, "it is of %s, not of %s",
-			header.Network, s.network)
-	}
+	entry.Format = FormatOf(data)
 
-	entry.Content, err = Open(data, keys)
+	var err error
+	if entry.Format == Legacy {
+		err = s.judgeLegacy(entry, data, keys)
+	} else {
+		err = s.judgeNative(entry, data, keys)
+	}
 	if err != nil {
 		return err
 	}
@@ -195,86 +166,60 @@ func (s *Store) judge(entry *Entry, data []byte, keys Keys) error {
 	if entry.Place == s.received() {
 		return nil
 	}
-	tokenID, created, ok := ParseName(filepath.Base(entry.Path))
-	if !ok || tokenID != header.TokenID ||
-		!created.Equal(header.TokenCreated) {
+	want := FileName(entry.TokenID, entry.TokenCreated)
+	if entry.Format == Legacy {
+		want = LegacyFileName(entry.TokenID, entry.TokenCreated)
+	}
+	name, ok := parseName(filepath.Base(entry.Path))
+	if !ok || name.format != entry.Format ||
+		name.tokenID != entry.TokenID ||
+		!name.created.Equal(entry.TokenCreated) {
 
-		return refuse(NameMismatch, "it should be called %s",
-			FileName(header.TokenID, header.TokenCreated))
+		return refuse(NameMismatch, "it should be called %s", want)
 	}
 
 	return nil
 }
 
-// Publish makes sure that every place holds a backup of a generation. A valid
-// one that is there already is the backup; anything else under its name is left
-// and the backup published beside it under a free name. The error is that of
-// the data directory; failures in other places are in the report.
-func (s *Store) Publish(ctx context.Context, content *Content, keys Keys) (
-	Report, error) {
-
-	s.writing.Lock()
-	defer s.writing.Unlock()
-
-	var report Report
-	for _, place := range s.places {
-		result := s.publishPlace(ctx, place, content, keys)
-		if result.Err != nil {
-			result.Status = Failed
-		}
-		report.Places = append(report.Places, result)
+// judgeNative fills an entry from a file of our own format.
+func (s *Store) judgeNative(entry *Entry, data []byte, keys Keys) error {
+	header, err := ReadHeader(data)
+	if err != nil {
+		return err
 	}
+	entry.Network = header.Network
+	entry.TokenID = header.TokenID
+	entry.TokenCreated = header.TokenCreated
+	if err := s.checkNetwork(header.Network); err != nil {
+		return err
+	}
+	entry.Content, err = Open(data, keys)
 
-	return report, report.Places[0].Err
+	return err
 }
 
-// publishPlace makes sure that one place holds a backup of a generation.
-func (s *Store) publishPlace(ctx context.Context, place string,
-	content *Content, keys Keys) PlaceReport {
-
-	report := PlaceReport{Place: place}
-
-	entries, err := s.listPlace(ctx, place, keys)
+// judgeLegacy fills an entry from a file of the older format.
+func (s *Store) judgeLegacy(entry *Entry, data []byte, keys Keys) error {
+	content, err := Open(data, keys)
 	if err != nil {
-		report.Err = err
-		return report
+		return err
 	}
-	for _, entry := range entries {
-		if entry.Verdict == OK && entry.TokenID == content.TokenID {
-			report.Path, report.Status = entry.Path, AlreadyThere
-			return report
-		}
+	entry.Network = content.Network
+	entry.TokenID = content.TokenID
+	entry.TokenCreated = content.TokenCreated
+	entry.Content = content
+
+	return s.checkNetwork(content.Network)
+}
+
+// checkNetwork refuses another network than the store's.
+func (s *Store) checkNetwork(network string) error {
+	if network != s.network {
+		return refuse(OtherNetwork, "it is of %s, not of %s", network,
+			s.network)
 	}
 
-	data, err := Seal(content, keys, rand.Reader)
-	if err != nil {
-		report.Err = err
-		return report
-	}
-	for number := range maxCopies + 1 {
-		name := fileName(content.TokenID, content.TokenCreated, number)
-		report.Path = filepath.Join(place, name)
-		report.Err = durable.Publish(
-			s.files, place, name, data, filePerm,
-		)
-		if !errors.Is(report.Err, fs.ErrExist) {
-			break
-		}
-		log.Warnf("%s is in the way of a backup and was left alone",
-			report.Path)
-	}
-	if report.Err != nil {
-		return report
-	}
-
-	// "Protected" is said only of a file that opens.
-	entry, err := s.Judge(report.Path, keys)
-	if err == nil && entry.Verdict != OK {
-		err = &Error{Verdict: entry.Verdict, Detail: entry.Detail}
-	}
-	report.Status, report.Err = Written, err
-
-	return report
+	return nil
 }
 
 // Receive stores the bytes of a file that a client sent, before anything else
@@ -292,12 +237,38 @@ func (s *Store) Receive(data []byte) (string, error) {
 	}
 	sum := sha256.Sum256(data)
 	name := hex.EncodeToString(sum[:]) + ".lrb"
+	path := filepath.Join(s.received(), name)
 	err := durable.Publish(s.files, s.received(), name, data, filePerm)
 	if errors.Is(err, fs.ErrExist) {
-		err = nil
+		err = s.sameBytes(path, sum)
+	}
+	if err != nil {
+		return "", err
+	}
+	_ = durable.Sweep(s.files, s.received(), durable.Leftovers{
+		Owns:  func(string) bool { return true },
+		Keep:  leftovers.Keep,
+		Limit: MaxFileSize,
+	})
+
+	return path, nil
+}
+
+// sameBytes makes sure that a file that was received before is durable, and
+// still what it was then.
+func (s *Store) sameBytes(path string, sum [32]byte) error {
+	data, err := durable.ReadFile(s.files, path, MaxFileSize)
+	if err != nil {
+		return err
+	}
+	if sha256.Sum256(data) != sum {
+		return fmt.Errorf("%s was damaged since it was received: move "+
+			"it away and send the file again", path)
 	}
 
-	return filepath.Join(s.received(), name), err
+	return errors.Join(
+		s.files.SyncDir(path), s.files.SyncDir(filepath.Dir(path)),
+	)
 }
 
 // received is the directory for files that clients sent.

@@ -49,9 +49,17 @@ func (f *Files) Read() ([]byte, error) {
 }
 
 // Probe says what is in place. As for upstream, the file of a paid token comes
-// before that of a pending one.
+// before that of a pending one. A paid token that it reports is durable:
+// upstream does not sync the file, and a crash can have come between our link
+// and the sync of the directory.
 func (f *Files) Probe() (TokenProbe, error) {
 	probe, err := f.probe(tokenName)
+	if err == nil && probe.Status == TokenPaid {
+		err = errors.Join(
+			f.files.SyncDir(filepath.Join(f.dir, tokenName)),
+			f.files.SyncDir(f.dir),
+		)
+	}
 	if err != nil || probe.Status != TokenAbsent {
 		return probe, err
 	}
@@ -103,7 +111,23 @@ func (f *Files) probe(name string) (TokenProbe, error) {
 // Place publishes the token file durably. A file that is there already is left
 // as it is, and the error wraps fs.ErrExist.
 func (f *Files) Place(token []byte) error {
-	return durable.Publish(f.files, f.dir, tokenName, token, tokenPerm)
+	err := durable.Publish(f.files, f.dir, tokenName, token, tokenPerm)
+
+	// What a crash left of an earlier call goes, once it is of no use. That
+	// it stays, readable by its owner alone, is no failure of this call.
+	_ = durable.Sweep(f.files, f.dir, leftovers)
+
+	return err
+}
+
+// leftovers are the unfinished token files.
+var leftovers = durable.Leftovers{
+	Owns: func(final string) bool { return final == tokenName },
+	Keep: func(data []byte) bool {
+		_, err := ParseToken(data)
+		return err == nil
+	},
+	Limit: MaxTokenSize,
 }
 
 // SetAside moves a token file that does not parse to a named place and returns

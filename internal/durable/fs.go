@@ -23,7 +23,8 @@ type FS interface {
 	// Chmod sets the permissions of a file.
 	Chmod(path string, perm fs.FileMode) error
 
-	// SyncDir makes the names in a directory durable.
+	// SyncDir makes the names in a directory durable, or the contents of a
+	// file that somebody else wrote.
 	SyncDir(path string) error
 
 	// Open opens a file for reading.
@@ -37,6 +38,15 @@ type FS interface {
 
 	// Mkdir creates a directory that must not exist.
 	Mkdir(path string, perm fs.FileMode) error
+}
+
+// Renamer is implemented by an FS that may be able to rename a file without
+// replacing another.
+type Renamer interface {
+	// RenameNoReplace renames a file in one step. If the new name exists,
+	// nothing changes and the error wraps fs.ErrExist; where the system
+	// cannot do this, it wraps errors.ErrUnsupported.
+	RenameNoReplace(from, to string) error
 }
 
 // File is a file that is being written.
@@ -54,6 +64,11 @@ func OS() FS {
 
 // osFS implements FS with package os.
 type osFS struct{}
+
+var (
+	_ FS      = osFS{}
+	_ Renamer = osFS{}
+)
 
 // CreateNew implements FS.
 func (osFS) CreateNew(path string, perm fs.FileMode) (File, error) {
@@ -77,12 +92,12 @@ func (osFS) Chmod(path string, perm fs.FileMode) error {
 
 // SyncDir implements FS.
 func (osFS) SyncDir(path string) error {
-	dir, err := os.Open(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 
-	return errors.Join(dir.Sync(), dir.Close())
+	return errors.Join(file.Sync(), file.Close())
 }
 
 // Open implements FS.

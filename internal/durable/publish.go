@@ -11,11 +11,7 @@ import (
 )
 
 const (
-	// tempPrefix begins the name of a file that is being written. Upstream
-	// parses every file whose name begins with l402.token; this must not.
-	tempPrefix = ".looprecovery-"
-
-	// tempPerm are the permissions of such a file.
+	// tempPerm are the permissions of a file that is being written.
 	tempPerm = 0o600
 
 	// dirPerm are the permissions of a directory that we make.
@@ -27,35 +23,35 @@ const (
 // under the name already, that is left as it is and the error wraps
 // fs.ErrExist.
 //
-// The contents are synced under a temporary name, the file is then linked to
-// its final one, which fails if that exists, and the directory is synced. Only
-// after that, and after the file read back as written, does Publish return nil.
-// If it returns another error, the file may or may not be there; a complete one
-// it is in any case.
-func Publish(files FS, dir, name string, data []byte,
-	perm fs.FileMode) (err error) {
-
-	var unique [8]byte
+// The contents are synced under a temporary name, the file gets its final name
+// by a call that fails if that exists, and the directory is synced. Only after
+// that, and after the file read back as written, does Publish return nil. If it
+// returns another error, the file may or may not be there; a complete one it is
+// in any case.
+func Publish(files FS, dir, name string, data []byte, perm fs.FileMode) error {
+	var unique [uniqueSize]byte
 	// Read never fails: see its documentation.
 	_, _ = rand.Read(unique[:])
-	temp := filepath.Join(dir, tempPrefix+hex.EncodeToString(unique[:]))
+	temp := filepath.Join(dir, tempName(hex.EncodeToString(unique[:]), name))
 	final := filepath.Join(dir, name)
 
 	if err := write(files, temp, data, perm); err != nil {
-		return err
+		return fmt.Errorf("%s was not written: %w", final, err)
 	}
-	defer func() {
-		if removeErr := files.Remove(temp); err == nil {
-			err = removeErr
-		}
-	}()
+	twice, err := rename(files, temp, final)
+	if err != nil {
+		// Should this fail too, the next Sweep finds the file.
+		_ = files.Remove(temp)
 
-	if err := files.Link(temp, final); err != nil {
-		return err
+		return fmt.Errorf("%s was not written: %w", final, err)
 	}
 	if err := files.SyncDir(dir); err != nil {
 		return fmt.Errorf("%s may not survive a power cut: %w", final,
 			err)
+	}
+	if twice {
+		// Likewise. The other name is durable by now.
+		_ = files.Remove(temp)
 	}
 
 	back, err := ReadFile(files, final, int64(len(data)))
@@ -70,7 +66,8 @@ func Publish(files FS, dir, name string, data []byte,
 	return nil
 }
 
-// write makes a new file with synced contents, or leaves none behind.
+// write makes a new file with synced contents and permissions, or leaves none
+// behind. A file system that knows no permissions is not an obstacle.
 func write(files FS, path string, data []byte, perm fs.FileMode) error {
 	file, err := files.CreateNew(path, tempPerm)
 	if err != nil {
@@ -78,44 +75,44 @@ func write(files FS, path string, data []byte, perm fs.FileMode) error {
 	}
 
 	_, err = file.Write(data)
+	if err == nil && perm != tempPerm {
+		err = ignoreUnsupported(files.Chmod(path, perm))
+	}
 	if err == nil {
 		err = file.Sync()
 	}
 	err = errors.Join(err, file.Close())
-	if err == nil {
-		err = files.Chmod(path, perm)
-	}
 	if err != nil {
-		return errors.Join(err, files.Remove(path))
+		// Should this fail too, the next Sweep finds the file.
+		_ = files.Remove(path)
 	}
 
-	return nil
+	return err
 }
 
-// Move gives a file a new name in another directory of the same file system,
-// durably and replacing nothing. At any moment the file has at least one of
-// the two names.
-func Move(files FS, from, to string) error {
-	if err := files.Link(from, to); err != nil {
-		return err
-	}
-	if err := files.SyncDir(filepath.Dir(to)); err != nil {
-		return err
-	}
-	if err := files.Remove(from); err != nil {
-		return err
+// ignoreUnsupported returns nil for the errors of a file system, such as FAT,
+// that cannot do what was asked, and other errors as they are.
+func ignoreUnsupported(err error) error {
+	if errors.Is(err, fs.ErrPermission) ||
+		errors.Is(err, errors.ErrUnsupported) {
+
+		return nil
 	}
 
-	return files.SyncDir(filepath.Dir(from))
+	return err
 }
 
-// EnsureDir makes a directory below an existing one, durably. It is no error if
-// it is there.
-func EnsureDir(files FS, dir string) error {
-	err := files.Mkdir(dir, dirPerm)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+// rename gives a temporary file its final name, which must not exist: in one
+// step where the file system can rename without replacing, and by a hard link
+// elsewhere, after which the file has both names. Where neither is to be had the
+// file is not written: everything else could replace one.
+func rename(files FS, temp, final string) (twice bool, err error) {
+	if renamer, ok := files.(Renamer); ok {
+		err := renamer.RenameNoReplace(temp, final)
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return false, err
+		}
 	}
 
-	return files.SyncDir(filepath.Dir(dir))
+	return true, files.Link(temp, final)
 }

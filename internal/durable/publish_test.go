@@ -6,91 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
-
-// faultyFS fails the n-th call that changes something, and all after it.
-type faultyFS struct {
-	FS
-
-	left int
-	err  error
-}
-
-// step counts one change.
-func (f *faultyFS) step() error {
-	if f.left--; f.left < 0 {
-		return f.err
-	}
-
-	return nil
-}
-
-// CreateNew implements FS.
-func (f *faultyFS) CreateNew(path string, perm fs.FileMode) (File, error) {
-	if err := f.step(); err != nil {
-		return nil, err
-	}
-	file, err := f.FS.CreateNew(path, perm)
-
-	return &faultyFile{File: file, fs: f}, err
-}
-
-// Link implements FS.
-func (f *faultyFS) Link(existing, path string) error {
-	if err := f.step(); err != nil {
-		return err
-	}
-
-	return f.FS.Link(existing, path)
-}
-
-// SyncDir implements FS.
-func (f *faultyFS) SyncDir(path string) error {
-	if err := f.step(); err != nil {
-		return err
-	}
-
-	return f.FS.SyncDir(path)
-}
-
-// Chmod implements FS.
-func (f *faultyFS) Chmod(path string, perm fs.FileMode) error {
-	if err := f.step(); err != nil {
-		return err
-	}
-
-	return f.FS.Chmod(path, perm)
-}
-
-// faultyFile is a file of a faultyFS.
-type faultyFile struct {
-	File
-
-	fs *faultyFS
-}
-
-// Write implements File. A failing write leaves half of the data behind.
-func (f *faultyFile) Write(data []byte) (int, error) {
-	if err := f.fs.step(); err != nil {
-		n, _ := f.File.Write(data[:len(data)/2])
-		return n, err
-	}
-
-	return f.File.Write(data)
-}
-
-// Sync implements File.
-func (f *faultyFile) Sync() error {
-	if err := f.fs.step(); err != nil {
-		return err
-	}
-
-	return f.File.Sync()
-}
 
 // TestPublish checks that a file is there with its permissions, and nothing
 // else.
@@ -122,62 +41,40 @@ func TestPublishReplacesNothing(t *testing.T) {
 	require.Equal(t, []string{"name"}, names(t, dir))
 }
 
-// TestPublishFaults checks that a disk that fails at any step leaves either
-// nothing under the name or all of it, and never claims success.
-func TestPublishFaults(t *testing.T) {
-	for _, cause := range []error{
-		syscall.ENOSPC, syscall.EIO, syscall.EROFS,
-	} {
-		steps := 0
-		for ; ; steps++ {
-			dir := t.TempDir()
-			faulty := &faultyFS{FS: OS(), left: steps, err: cause}
-			err := Publish(
-				faulty, dir, "name", []byte("data"), 0o600,
-			)
-			if err == nil {
-				break
-			}
-			require.ErrorIs(t, err, cause)
-
-			found := names(t, dir)
-			if len(found) == 0 {
-				continue
-			}
-			require.Equal(t, []string{"name"}, found)
-			data, err := os.ReadFile(filepath.Join(dir, "name"))
-			require.NoError(t, err)
-			require.Equal(t, "data", string(data))
-		}
-
-		// Create, write, sync, chmod, link, sync of the directory.
-		require.Equal(t, 6, steps)
-	}
-}
-
-// TestMove checks that a file keeps a name at every step.
-func TestMove(t *testing.T) {
-	for steps := 0; ; steps++ {
-		dir := t.TempDir()
-		from, to := filepath.Join(dir, "a"), filepath.Join(dir, "b")
-		require.NoError(t, os.WriteFile(from, []byte("x"), 0o600))
-
-		faulty := &faultyFS{
-			FS: OS(), left: steps, err: errors.New("fault"),
-		}
-		err := Move(faulty, from, to)
-		require.NotEmpty(t, names(t, dir))
-		if err == nil {
-			require.Equal(t, []string{"b"}, names(t, dir))
-			break
-		}
-	}
-
+// TestMoveReplacesNothing checks that a file that is moved aside does not
+// destroy another.
+func TestMoveReplacesNothing(t *testing.T) {
 	dir := t.TempDir()
 	from, to := filepath.Join(dir, "a"), filepath.Join(dir, "b")
-	require.NoError(t, os.WriteFile(from, nil, 0o600))
-	require.NoError(t, os.WriteFile(to, nil, 0o600))
+	require.NoError(t, os.WriteFile(from, []byte("a"), 0o600))
+	require.NoError(t, os.WriteFile(to, []byte("b"), 0o600))
 	require.ErrorIs(t, Move(OS(), from, to), fs.ErrExist)
+	require.Equal(t, []string{"a", "b"}, names(t, dir))
+
+	require.NoError(t, os.Remove(to))
+	require.NoError(t, Move(OS(), from, to))
+	data, err := os.ReadFile(to)
+	require.NoError(t, err)
+	require.Equal(t, "a", string(data))
+	require.Equal(t, []string{"b"}, names(t, dir))
+}
+
+// TestRenameNoReplace checks what is asked of the system: that a rename
+// refuses to replace, whatever else it can.
+func TestRenameNoReplace(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	require.NoError(t, os.WriteFile(from, []byte("a"), 0o600))
+	require.NoError(t, os.WriteFile(to, []byte("b"), 0o600))
+
+	err := OS().(Renamer).RenameNoReplace(from, to)
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("no rename without replacing here")
+	}
+	require.ErrorIs(t, err, fs.ErrExist)
+	data, err := os.ReadFile(to)
+	require.NoError(t, err)
+	require.Equal(t, "b", string(data))
 }
 
 // TestReadFileLimit checks that a large file is not read.
@@ -193,9 +90,22 @@ func TestReadFileLimit(t *testing.T) {
 }
 
 // TestTempName checks that upstream does not take a file that is being written
-// for a token.
+// for a token, and that we know ours again.
 func TestTempName(t *testing.T) {
-	require.False(t, strings.HasPrefix(tempPrefix, "l402.token"))
+	name := tempName("0123456789abcdef", "l402.token")
+	require.False(t, strings.HasPrefix(name, "l402.token"))
+
+	final, ok := parseTempName(name)
+	require.True(t, ok)
+	require.Equal(t, "l402.token", final)
+	for _, other := range []string{
+		"l402.token", tempPrefix, tempPrefix + "0123456789abcdef",
+		tempName("0123456789abcdef", ""), tempName("01", "name"),
+		tempName("0123456789abcdeg", "name"),
+	} {
+		_, ok := parseTempName(other)
+		require.False(t, ok, other)
+	}
 }
 
 // names lists a directory.

@@ -1,0 +1,252 @@
+package backup
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"time"
+
+	"github.com/lightningnetwork/lnd/keychain"
+	"github.com/looprecovery/looprecovery/staticaddr"
+	"golang.org/x/crypto/nacl/secretbox"
+)
+
+const (
+	// legacyMagic begins every file of the older format.
+	legacyMagic = "loopbak1"
+
+	// legacyVersion is the version of its contents.
+	legacyVersion = 1
+
+	// legacyHeaderSize is the size of all that stands before the
+	// ciphertext.
+	legacyHeaderSize = len(legacyMagic) + nonceSize
+
+	// legacyTokenName is the name of the only file in it.
+	legacyTokenName = "l402.token"
+)
+
+// legacyContent is the JSON of the older format.
+type legacyContent struct {
+	Version      uint32             `json:"version"`
+	Network      string             `json:"network"`
+	TokenID      string             `json:"l402_token_id"`
+	TokenCreated int64              `json:"l402_token_created_at"`
+	Address      *legacyAddress     `json:"static_address,omitempty"`
+	TokenFiles   []*legacyTokenFile `json:"token_files,omitempty"`
+}
+
+// legacyAddress is the part of a generation that is not secret.
+type legacyAddress struct {
+	ProtocolVersion     uint32 `json:"protocol_version"`
+	ClientKey           []byte `json:"client_pubkey,omitempty"`
+	ServerKey           []byte `json:"server_pubkey"`
+	Expiry              uint32 `json:"expiry"`
+	ClientFamily        int32  `json:"legacy_client_key_family,omitempty"`
+	ReceiveFamily       int32  `json:"main_key_family"`
+	ChangeFamily        int32  `json:"change_key_family"`
+	FirstHeight         int32  `json:"legacy_first_height,omitempty"`
+	FamiliesFirstHeight int32  `json:"multi_address_first_height,omitempty"`
+}
+
+// legacyTokenFile is the file of a token.
+type legacyTokenFile struct {
+	Name string `json:"name"`
+	Data []byte `json:"data"`
+}
+
+// SealLegacy returns the file of a generation in the older format, which does
+// not tell the index of the client key. The nonce is read from random, which
+// must be a cryptographic source.
+func SealLegacy(content *Content, keys Keys, random io.Reader) ([]byte, error) {
+	if err := content.validate(); err != nil {
+		return nil, err
+	}
+
+	address := content.Address
+	plain, err := json.Marshal(&legacyContent{
+		Version:      legacyVersion,
+		Network:      content.Network,
+		TokenID:      hex.EncodeToString(content.TokenID[:]),
+		TokenCreated: content.TokenCreated.UnixNano(),
+		Address: &legacyAddress{
+			ProtocolVersion:     address.ProtocolVersion,
+			ClientKey:           address.ClientKey.SerializeCompressed(),
+			ServerKey:           address.ServerKey.SerializeCompressed(),
+			Expiry:              address.Expiry,
+			ClientFamily:        int32(address.ClientLocator.Family),
+			ReceiveFamily:       address.ReceiveFamily,
+			ChangeFamily:        address.ChangeFamily,
+			FirstHeight:         address.FirstHeight,
+			FamiliesFirstHeight: address.FamiliesFirstHeight,
+		},
+		TokenFiles: []*legacyTokenFile{{
+			Name: legacyTokenName,
+			Data: content.Token,
+		}},
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	return sealLegacy(plain, keys, random)
+}
+
+// sealLegacy encrypts contents.
+func sealLegacy(plain []byte, keys Keys, random io.Reader) ([]byte, error) {
+	var nonce [nonceSize]byte
+	if _, err := io.ReadFull(random, nonce[:]); err != nil {
+		return nil, err
+	}
+
+	data := append([]byte(legacyMagic), nonce[:]...)
+	data = secretbox.Seal(data, plain, &nonce, (*[32]byte)(&keys.Legacy))
+
+	return data, checkSize(data)
+}
+
+// openLegacy decrypts a file of the older format. Every error is an *Error.
+func openLegacy(data []byte, keys Keys) (*Content, error) {
+	if len(data) < legacyHeaderSize+secretbox.Overhead ||
+		len(data) > MaxFileSize {
+
+		return nil, refuse(Corrupt, "%d bytes", len(data))
+	}
+
+	nonce := [nonceSize]byte(data[len(legacyMagic):])
+	plain, ok := secretbox.Open(
+		nil, data[legacyHeaderSize:], &nonce, (*[32]byte)(&keys.Legacy),
+	)
+	if !ok {
+		return nil, refuse(DoesNotOpen, "the older format cannot tell")
+	}
+
+	return decodeLegacy(plain)
+}
+
+// decodeLegacy is the inverse of SealLegacy's encoding. The order of the fields
+// and the space between them are free; nothing else is.
+func decodeLegacy(plain []byte) (*Content, error) {
+	var version struct {
+		Version uint32 `json:"version"`
+	}
+	err := json.Unmarshal(plain, &version)
+	if err == nil && version.Version > legacyVersion {
+		return nil, refuse(NewerVersion, "version %d of the contents",
+			version.Version)
+	}
+
+	var decoded legacyContent
+	if err := decodeStrictly(plain, &decoded); err != nil {
+		return nil, refuse(Incomplete, "%v", err)
+	}
+	content, err := decoded.content()
+	if err == nil {
+		err = content.validate()
+	}
+	if err != nil {
+		return nil, refuse(Incomplete, "%v", err)
+	}
+
+	return content, nil
+}
+
+// content turns the JSON into contents that are not validated yet.
+func (l *legacyContent) content() (*Content, error) {
+	switch {
+	case l.Version != legacyVersion:
+		return nil, fmt.Errorf("version %d", l.Version)
+
+	case l.Address == nil:
+		return nil, errors.New("no static address")
+
+	case len(l.TokenFiles) != 1 || l.TokenFiles[0] == nil ||
+		l.TokenFiles[0].Name != legacyTokenName:
+
+		return nil, errors.New("not exactly the file l402.token")
+	}
+
+	content := &Content{
+		Network:      l.Network,
+		TokenCreated: time.Unix(0, l.TokenCreated),
+		Token:        l.TokenFiles[0].Data,
+		Address: staticaddr.Descriptor{
+			ProtocolVersion: l.Address.ProtocolVersion,
+			ClientLocator: keychain.KeyLocator{
+				Family: keychain.KeyFamily(
+					l.Address.ClientFamily,
+				),
+			},
+			Expiry:              l.Address.Expiry,
+			ReceiveFamily:       l.Address.ReceiveFamily,
+			ChangeFamily:        l.Address.ChangeFamily,
+			FirstHeight:         l.Address.FirstHeight,
+			FamiliesFirstHeight: l.Address.FamiliesFirstHeight,
+		},
+		IndexUnknown: true,
+	}
+
+	id, err := hex.DecodeString(l.TokenID)
+	if err != nil || len(id) != len(content.TokenID) ||
+		hex.EncodeToString(id) != l.TokenID {
+
+		return nil, errors.New("the token id is not 64 lower-case " +
+			"hex digits")
+	}
+	copy(content.TokenID[:], id)
+
+	content.Address.ServerKey, err = decodeKey(l.Address.ServerKey)
+	if err != nil {
+		return nil, err
+	}
+	content.Address.ClientKey, err = decodeKey(l.Address.ClientKey)
+
+	return content, err
+}
+
+// decodeStrictly parses JSON and refuses whatever would not be the same if it
+// were encoded again: unknown and repeated fields, names in another case,
+// non-canonical base64.
+func decodeStrictly(data []byte, into *legacyContent) error {
+	if err := json.Unmarshal(data, into); err != nil {
+		// The error can quote the contents.
+		return errors.New("the contents do not parse")
+	}
+	again, err := json.Marshal(into)
+	if err != nil {
+		return errors.New("the contents cannot be encoded")
+	}
+
+	var is, want map[string]any
+	if err := json.Unmarshal(data, &is); err != nil {
+		return errors.New("the contents do not parse")
+	}
+	if err := json.Unmarshal(again, &want); err != nil {
+		return errors.New("the contents do not parse again")
+	}
+
+	// A repeated field is lost in a map, but shows in the number of tokens.
+	if !reflect.DeepEqual(is, want) ||
+		countTokens(data) != countTokens(again) {
+
+		return errors.New("unknown, repeated or non-canonical fields")
+	}
+
+	return nil
+}
+
+// countTokens returns the number of tokens in valid JSON.
+func countTokens(data []byte) int {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	count := 0
+	for {
+		if _, err := decoder.Token(); err != nil {
+			return count
+		}
+		count++
+	}
+}

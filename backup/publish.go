@@ -1,0 +1,212 @@
+package backup
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/looprecovery/looprecovery/internal/durable"
+)
+
+// Status says how a place came to hold a backup.
+type Status string
+
+const (
+	// Written: the file was written now.
+	Written Status = "written"
+
+	// AlreadyThere: a valid backup of the same generation was there.
+	AlreadyThere Status = "already there"
+
+	// Failed: the place holds no backup.
+	Failed Status = "failed"
+)
+
+// PlaceReport says how publishing went in one place.
+type PlaceReport struct {
+	// Place is the directory, Path the file in it.
+	Place, Path string
+
+	// InTheWay are the files that had a name of the backup's but are no
+	// valid backup of the generation. They were left as they are.
+	InTheWay []string
+
+	// Status is the outcome.
+	Status Status
+
+	// Err is the cause of a failure.
+	Err error
+}
+
+// Report says how publishing went, in the order of the places.
+type Report struct {
+	Places []PlaceReport
+}
+
+// Publish makes sure that every place holds a backup of a generation. A valid
+// one that is there already is the backup; anything else under its name is left
+// and the backup published beside it under a free name. All places get the same
+// bytes. The error is that of the data directory; failures in other places are
+// in the report.
+func (s *Store) Publish(ctx context.Context, content *Content, keys Keys) (
+	Report, error) {
+
+	s.writing.Lock()
+	defer s.writing.Unlock()
+
+	data, err := s.bytesOf(ctx, content, keys)
+	if err != nil {
+		return Report{}, err
+	}
+
+	var report Report
+	for _, place := range s.places {
+		result := PlaceReport{Place: place}
+		result.Err = s.publishIn(ctx, &result, content, data, keys)
+		if result.Err != nil {
+			result.Status = Failed
+		}
+		report.Places = append(report.Places, result)
+	}
+
+	return report, report.Places[0].Err
+}
+
+// bytesOf returns the file of a generation: that of a place which has it, or a
+// new one.
+func (s *Store) bytesOf(ctx context.Context, content *Content, keys Keys) (
+	[]byte, error) {
+
+	for _, place := range s.places {
+		entries, err := s.generationIn(ctx, place, content, keys)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			log.Warnf("Looking for a backup in %s: %v", place, err)
+		}
+		for _, entry := range entries {
+			if !entry.protects(content) {
+				continue
+			}
+			data, err := durable.ReadFile(
+				s.files, entry.Path, MaxFileSize,
+			)
+			if err == nil && sha256.Sum256(data) == entry.SHA256 {
+				return data, nil
+			}
+		}
+	}
+
+	return Seal(content, keys, rand.Reader)
+}
+
+// generationIn judges the files in a place that have a name of a generation's
+// backup.
+func (s *Store) generationIn(ctx context.Context, place string,
+	content *Content, keys Keys) ([]Entry, error) {
+
+	return s.listPlace(ctx, place, keys, func(name parsedName) bool {
+		return name.format == Native && name.tokenID == content.TokenID
+	})
+}
+
+// protects reports whether a file is a backup of a generation. One of the older
+// format is not enough: it does not tell the index of the client key.
+func (e *Entry) protects(content *Content) bool {
+	return e.Verdict == OK && e.Format == Native &&
+		e.Content.sameGeneration(content)
+}
+
+// publishIn makes sure that one place holds a backup of a generation.
+func (s *Store) publishIn(ctx context.Context, report *PlaceReport,
+	content *Content, data []byte, keys Keys) error {
+
+	entries, err := s.generationIn(ctx, report.Place, content, keys)
+	if _, unreadable := s.files.Stat(report.Place); unreadable != nil {
+		return unreadable
+	}
+	if err != nil {
+		log.Warnf("A file in %s cannot be read: %v", report.Place, err)
+	}
+	for _, entry := range entries {
+		if entry.protects(content) {
+			return s.adopt(report, entry.Path)
+		}
+	}
+
+	for number := range maxCopies + 1 {
+		name := fileName(content.TokenID, content.TokenCreated, number)
+		path := filepath.Join(report.Place, name)
+		err := durable.Publish(
+			s.files, report.Place, name, data, filePerm,
+		)
+		switch {
+		case err == nil:
+			return s.confirm(report, path, keys)
+
+		case !errors.Is(err, fs.ErrExist):
+			return err
+		}
+		report.InTheWay = append(report.InTheWay, path)
+		log.Warnf("%s is in the way of a backup and was left alone",
+			path)
+	}
+
+	return fmt.Errorf("%s: %d files are in the way of the backup",
+		report.Place, len(report.InTheWay))
+}
+
+// adopt reports a backup that is there already, after making sure that no power
+// cut takes it away: the last process may have been stopped before it did.
+func (s *Store) adopt(report *PlaceReport, path string) error {
+	report.Path, report.Status = path, AlreadyThere
+
+	return errors.Join(
+		s.files.SyncDir(path), s.files.SyncDir(report.Place),
+	)
+}
+
+// confirm reports a new backup, which is called one only after it opened.
+func (s *Store) confirm(report *PlaceReport, path string, keys Keys) error {
+	report.Path, report.Status = path, Written
+
+	entry, err := s.Judge(path, keys)
+	if err != nil {
+		return err
+	}
+	if entry.Verdict != OK {
+		return &Error{Verdict: entry.Verdict, Detail: entry.Detail}
+	}
+
+	// What a crash left of an earlier call goes, once it is of no use.
+	err = durable.Sweep(s.files, report.Place, leftovers)
+	if err != nil {
+		log.Debugf("Sweeping %s: %v", report.Place, err)
+	}
+
+	return nil
+}
+
+// leftovers are the unfinished backups. A file of the older format is kept: only
+// the holder of its key could tell.
+var leftovers = durable.Leftovers{
+	Owns: func(final string) bool {
+		_, ok := parseName(final)
+		return ok
+	},
+	Keep: func(data []byte) bool {
+		_, err := ReadHeader(data)
+		var verdict *Error
+		damaged := errors.As(err, &verdict) &&
+			(verdict.Verdict == Corrupt ||
+				verdict.Verdict == NotABackup)
+
+		return !damaged || FormatOf(data) == Legacy
+	},
+	Limit: MaxFileSize,
+}

@@ -1,0 +1,138 @@
+package durable_test
+
+import (
+	"syscall"
+	"testing"
+
+	"github.com/looprecovery/looprecovery/internal/durable"
+	"github.com/looprecovery/looprecovery/internal/durable/crash"
+	"github.com/stretchr/testify/require"
+)
+
+// abilities are the kinds of file systems that a file is published on.
+var abilities = map[string]crash.Capability{
+	"rename":         crash.Renames,
+	"link":           crash.Links,
+	"rename or link": crash.Renames | crash.Links,
+}
+
+// TestPublishFaults checks that a disk that fails at any step leaves either
+// nothing under the name or all of it, and that success is never claimed of a
+// file that is not there.
+func TestPublishFaults(t *testing.T) {
+	for name, can := range abilities {
+		for _, cause := range []error{
+			syscall.ENOSPC, syscall.EIO, syscall.EROFS,
+		} {
+			t.Run(name+" "+cause.Error(), func(t *testing.T) {
+				publishFaults(t, can, cause)
+			})
+		}
+	}
+}
+
+// publishFaults makes the n-th change fail and all after it, for every n.
+func publishFaults(t *testing.T, can crash.Capability, cause error) {
+	failures := 0
+	for first := 0; ; first++ {
+		failed := false
+		disk := crash.New(can, "/d")
+		disk.Fail(func(step int) error {
+			if step < first {
+				return nil
+			}
+			failed = true
+
+			return cause
+		})
+		err := durable.Publish(
+			disk, "/d", "name", []byte("data"), 0o400,
+		)
+		if !failed {
+			require.NoError(t, err)
+			break
+		}
+
+		// Removing the temporary name is no part of the promise.
+		data, there := disk.Files()["/d/name"]
+		if err == nil {
+			require.True(t, there)
+		} else {
+			failures++
+			require.ErrorIs(t, err, cause)
+		}
+		if there {
+			require.Equal(t, "data", string(data))
+		}
+	}
+
+	// Create, write, chmod, sync, rename or link, sync of the directory.
+	require.GreaterOrEqual(t, failures, 6)
+}
+
+// TestPublishNowhere checks that a file system that has neither hard links nor
+// a rename that refuses to replace gets no file at all: anything else could
+// destroy one.
+func TestPublishNowhere(t *testing.T) {
+	disk := crash.New(0, "/d")
+	err := durable.Publish(disk, "/d", "name", []byte("data"), 0o600)
+	require.ErrorIs(t, err, syscall.EPERM)
+	require.Empty(t, disk.Files())
+}
+
+// TestMoveFaults checks that a file keeps a name at every step, and after every
+// power cut.
+func TestMoveFaults(t *testing.T) {
+	for first := 0; ; first++ {
+		failed := false
+		disk := crash.New(crash.Renames|crash.Links, "/d", "/e")
+		require.NoError(t, disk.Put("/d/a", []byte("x")))
+		disk.Fail(func(step int) error {
+			if step < first {
+				return nil
+			}
+			failed = true
+
+			return syscall.EIO
+		})
+		err := durable.Move(disk, "/d/a", "/e/b")
+		require.Equal(t, failed, err != nil)
+		for cut := range disk.Cuts() {
+			require.NotEmpty(t, cut.Files())
+		}
+		if !failed {
+			require.NotContains(t, disk.Files(), "/d/a")
+			break
+		}
+	}
+}
+
+// TestSweep checks which unfinished files go: a copy of what is in place, and
+// what is of no use. The only file that holds something is never touched.
+func TestSweep(t *testing.T) {
+	const temp = "/d/.looprecovery-0123456789abcdef-"
+	disk := crash.New(crash.Links, "/d")
+	for name, data := range map[string]string{
+		"/d/name":       "keep",
+		temp + "name":   "keep",
+		temp + "other":  "keep",
+		temp + "broken": "bro",
+		temp + "theirs": "bro",
+		"/d/broken-not": "bro",
+	} {
+		require.NoError(t, disk.Put(name, []byte(data)))
+	}
+
+	require.NoError(t, durable.Sweep(disk, "/d", durable.Leftovers{
+		Owns:  func(final string) bool { return final != "theirs" },
+		Keep:  func(data []byte) bool { return string(data) == "keep" },
+		Limit: 10,
+	}))
+	files := disk.Files()
+	require.Len(t, files, 4)
+	for _, name := range []string{
+		"/d/name", temp + "other", temp + "theirs", "/d/broken-not",
+	} {
+		require.Contains(t, files, name)
+	}
+}
