@@ -8,10 +8,6 @@ import (
 	"github.com/looprecovery/looprecovery/staticaddr"
 )
 
-// maxIndexSearched is the highest index at which a client key is looked for
-// whose backup does not tell its index.
-const maxIndexSearched = 10_000
-
 // findIndex completes a generation from a backup of the older format, which
 // holds the client key but not its index: the key is looked for among the keys
 // of its family, derived locally.
@@ -31,7 +27,7 @@ func (r *run) findIndex(ctx context.Context, generation *Generation) error {
 	}
 
 	index, found, err := staticaddr.FindKey(
-		account, client, maxIndexSearched,
+		account, client, r.IndexBound,
 	)
 	switch {
 	case err != nil:
@@ -42,7 +38,7 @@ func (r *run) findIndex(ctx context.Context, generation *Generation) error {
 			Reason: states.KeyNotDerivable,
 			Detail: fmt.Sprintf("key family %d, searched up to "+
 				"index %d", generation.KeyFamily,
-				maxIndexSearched),
+				r.IndexBound),
 		}
 	}
 	generation.KeyIndex = index

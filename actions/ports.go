@@ -175,7 +175,15 @@ type Deps struct {
 	// known one, are not handed out again after a restore: HTLC keys of
 	// that family leave no trace to scan for.
 	KeyMargin uint32
+
+	// IndexBound is the highest index at which a client key is looked for
+	// whose backup does not tell its index; DefaultIndexBound if zero.
+	IndexBound uint32
 }
 
 // DefaultKeyMargin is the default of Deps.KeyMargin, in keys.
 const DefaultKeyMargin = 1_000
+
+// DefaultIndexBound is the default of Deps.IndexBound. Keys of swap HTLCs share
+// the family, so that an index above 20 is ordinary.
+const DefaultIndexBound = 10_000

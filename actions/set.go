@@ -34,6 +34,9 @@ func Set(deps Deps, runID string) map[states.State]Action {
 	if deps.LookAhead == 0 {
 		deps.LookAhead = chainscan.DefaultLookAhead
 	}
+	if deps.IndexBound == 0 {
+		deps.IndexBound = DefaultIndexBound
+	}
 	r := &run{
 		Deps: deps,
 		id:   runID,

@@ -86,7 +86,7 @@ func TestVerifyFindIndex(t *testing.T) {
 	s.untouched()
 }
 
-// TestVerifyFindNoIndex shows that the search for a key ends.
+// TestVerifyFindNoIndex shows that the search for a key ends at its bound.
 func TestVerifyFindNoIndex(t *testing.T) {
 	t.Parallel()
 
@@ -94,7 +94,9 @@ func TestVerifyFindNoIndex(t *testing.T) {
 	unknown := s.upTo(states.VerifyNetwork)
 	unknown.Generation.ClientKey = unknown.Generation.ServerKey
 	unknown.Generation.IndexUnknown = true
-	s.blocked(states.VerifyNetwork, unknown, states.KeyNotDerivable)
+	detail := s.blocked(states.VerifyNetwork, unknown,
+		states.KeyNotDerivable)
+	require.Contains(t, detail, "150")
 	s.untouched()
 }
 

@@ -16,9 +16,11 @@ const (
 	// Network is the twin's network, as loopd spells it.
 	Network = "regtest"
 
-	// LookAhead and KeyMargin are small, so that tests reach their ends.
-	LookAhead = 5
-	KeyMargin = 10
+	// LookAhead, KeyMargin and IndexBound are small, so that tests reach
+	// their ends.
+	LookAhead  = 5
+	KeyMargin  = 10
+	IndexBound = 150
 
 	// Expiry is the timeout of the twin's static addresses, in blocks.
 	Expiry = 40
@@ -115,6 +117,7 @@ func (w *World) Deps() actions.Deps {
 		Network:    Network,
 		LookAhead:  LookAhead,
 		KeyMargin:  KeyMargin,
+		IndexBound: IndexBound,
 	}
 }
 
