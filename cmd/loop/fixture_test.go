@@ -25,7 +25,7 @@ var (
 	testToken = strings.Repeat("ab", 32)
 	testOther = strings.Repeat("cd", 32)
 	testHash  = strings.Repeat("ef", 32)
-	testPath  = "/root/.loop/regtest/loop_recovery_1795000000000000000_" +
+	testPath  = "/data/.loop/regtest/loop_recovery_1795000000000000000_" +
 		testToken + ".lrb"
 )
 

@@ -115,7 +115,7 @@ func statusCases(t *testing.T) map[string]statusCase {
 	retried := runIn(t, states.ImportToken)
 	retried.Automatic = true
 	retried.Attempt = 3
-	retried.LastError = "write /root/.loop: no space left on device"
+	retried.LastError = "write /data/.loop: no space left on device"
 	retried.NextRetry = at(22, 41, 12)
 	cases["retry"] = statusCase{response: &recoveryrpc.GetRecoveryResponse{
 		Run: retried, Daemon: heldDaemon,
@@ -270,7 +270,7 @@ func TestCancel(t *testing.T) {
 func TestBackupList(t *testing.T) {
 	response := &recoveryrpc.ListBackupsResponse{
 		Backups: []*recoveryrpc.Backup{{
-			Path: testPath, Place: "/root/.loop/regtest",
+			Path: testPath, Place: "/data/.loop/regtest",
 			Verdict: "ok", Network: "regtest", TokenId: testToken,
 			TokenCreated: at(10, 0, 0), Sha256: testHash,
 			Size: 1_034, Modified: at(10, 0, 1),
