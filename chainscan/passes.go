@@ -90,7 +90,7 @@ func (s *scan) nextPass(ctx context.Context) error {
 	s.pass++
 	s.passed = s.at
 	s.at = BlockStamp{Height: s.cfg.Birthday - 1}
-	s.record, s.last = nil, block{}
+	s.record = nil
 
 	log.Infof("Scripts became known late: pass %d walks from height %d",
 		s.pass, s.cfg.Birthday)

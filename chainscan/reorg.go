@@ -115,7 +115,6 @@ func (s *scan) rollBack(to BlockStamp) {
 
 	s.history.truncate(to.Height)
 	s.match.rollBack(to.Height)
-	s.last = block{}
 	if s.record != nil {
 		s.record.truncate(to.Height)
 	}

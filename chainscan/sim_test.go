@@ -50,6 +50,9 @@ type simBlock struct {
 	BlockStamp
 	msg *wire.MsgBlock
 	raw []byte
+
+	// ids are the hashes of the transactions.
+	ids []chainhash.Hash
 }
 
 // simBranch is a chain from genesis to a tip.
@@ -82,9 +85,13 @@ func (b simBranch) extend(txs []*wire.MsgTx, nonce uint32) simBranch {
 		msg.Header.PrevBlock = b[height-1].Hash
 	}
 
-	var utils []*btcutil.Tx
+	var (
+		utils []*btcutil.Tx
+		ids   []chainhash.Hash
+	)
 	for _, tx := range msg.Transactions {
 		utils = append(utils, btcutil.NewTx(tx))
+		ids = append(ids, *utils[len(utils)-1].Hash())
 	}
 	msg.Header.MerkleRoot = blockchain.CalcMerkleRoot(utils, false)
 
@@ -97,6 +104,7 @@ func (b simBranch) extend(txs []*wire.MsgTx, nonce uint32) simBranch {
 		BlockStamp: BlockStamp{Height: height, Hash: msg.BlockHash()},
 		msg:        msg,
 		raw:        raw.Bytes(),
+		ids:        ids,
 	})
 }
 
@@ -271,8 +279,8 @@ func oraclePass(branch simBranch, families []Family, birthday int32,
 	var outputs []Output
 	known := make(map[wire.OutPoint]int)
 	for _, blk := range branch[min(int(birthday), len(branch)):] {
-		for _, tx := range blk.msg.Transactions {
-			outputs = oracleTx(blk, tx, scripts, known, outputs)
+		for i := range blk.msg.Transactions {
+			outputs = oracleTx(blk, i, scripts, known, outputs)
 		}
 	}
 	slices.SortFunc(outputs, CompareOutputs)
@@ -280,10 +288,11 @@ func oraclePass(branch simBranch, families []Family, birthday int32,
 	return outputs
 }
 
-// oracleTx adds what one transaction brings.
-func oracleTx(blk *simBlock, tx *wire.MsgTx, scripts map[string]ScriptID,
+// oracleTx adds what one transaction of a block brings.
+func oracleTx(blk *simBlock, n int, scripts map[string]ScriptID,
 	known map[wire.OutPoint]int, outputs []Output) []Output {
 
+	tx, id := blk.msg.Transactions[n], blk.ids[n]
 	raw := sync.OnceValue(func() []byte {
 		var raw bytes.Buffer
 		if err := tx.Serialize(&raw); err != nil {
@@ -296,7 +305,7 @@ func oracleTx(blk *simBlock, tx *wire.MsgTx, scripts map[string]ScriptID,
 	for i, in := range tx.TxIn {
 		if n, ok := known[in.PreviousOutPoint]; ok {
 			outputs[n].Spend = &Spend{
-				TxID:       tx.TxHash(),
+				TxID:       id,
 				InputIndex: uint32(i),
 				Block:      blk.BlockStamp,
 				BlockTime:  blk.msg.Header.Timestamp.Unix(),
@@ -311,7 +320,7 @@ func oracleTx(blk *simBlock, tx *wire.MsgTx, scripts map[string]ScriptID,
 			continue
 		}
 
-		outPoint := wire.OutPoint{Hash: tx.TxHash(), Index: uint32(i)}
+		outPoint := wire.OutPoint{Hash: id, Index: uint32(i)}
 		known[outPoint] = len(outputs)
 		outputs = append(outputs, Output{
 			OutPoint:  outPoint,
@@ -606,8 +615,8 @@ func (s *simulation) fork(state *simState, depth, longer int) *simState {
 		}
 	}
 	for _, blk := range forked.branch {
-		for _, tx := range blk.msg.Transactions {
-			forked.collect(tx, spent)
+		for i, tx := range blk.msg.Transactions {
+			forked.collect(tx, blk.ids[i], spent)
 		}
 	}
 
@@ -617,10 +626,11 @@ func (s *simulation) fork(state *simState, depth, longer int) *simState {
 }
 
 // collect adds the unspent outputs of a transaction to known scripts.
-func (s *simState) collect(tx *wire.MsgTx, spent map[wire.OutPoint]bool) {
+func (s *simState) collect(tx *wire.MsgTx, id chainhash.Hash,
+	spent map[wire.OutPoint]bool) {
 
 	for i, out := range tx.TxOut {
-		outPoint := wire.OutPoint{Hash: tx.TxHash(), Index: uint32(i)}
+		outPoint := wire.OutPoint{Hash: id, Index: uint32(i)}
 		if spent[outPoint] || !isSimScript(out.PkScript) {
 			continue
 		}
