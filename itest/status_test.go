@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/looprecovery/looprecovery/internal/regtest"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
@@ -16,6 +17,10 @@ import (
 // maxSteps bounds the calls to lnd that a restore is held at, one after the
 // other.
 const maxSteps = 1_000
+
+// statusPatience is how long a status may take on a busy machine. An answer that
+// waits for lnd takes longer: none comes while its calls are held.
+const statusPatience = 20 * time.Second
 
 // revealing are the calls to lnd of which each state of a restore makes at
 // least one: a run that is held at one of them stands still in its state.
@@ -97,11 +102,14 @@ func TestStoryHStatus(t *testing.T) {
 	s.waitDeposits(loopd, deposits...)
 }
 
-// says checks that the status answers with the exit code and names the state.
+// says checks that the status answers soon, with the exit code, and names the
+// state.
 func (s *story) says(loopd *regtest.Loopd, exitCode int, state string) {
 	s.Helper()
 
+	began := time.Now()
 	result := s.cli(loopd, "recover", "--status")
+	require.Less(s, time.Since(began), statusPatience, "it waited")
 	require.Equal(s, exitCode, result.ExitCode, "%s%s", result.Stdout,
 		result.Stderr)
 	require.Contains(s, result.Stdout, state)
@@ -142,11 +150,7 @@ func (s *story) waitHeldOrEnd(loopd *regtest.Loopd,
 	err := regtest.Eventually(s.Context(), "a held call or the end",
 		regtest.DefaultTimeout, func(ctx context.Context) error {
 			held := len(proxy.Held()) > 0
-			resp, err := recovery(ctx, loopd)
-			if err != nil {
-				return err
-			}
-			run = resp.Run
+			run = s.promptly(ctx, loopd)
 			if !held && !run.Finished {
 				return fmt.Errorf("%w: %s", errNotYet,
 					run.State)
@@ -157,6 +161,20 @@ func (s *story) waitHeldOrEnd(loopd *regtest.Loopd,
 	require.NoError(s, err)
 
 	return run
+}
+
+// promptly returns the latest run and fails if the answer waits for anything.
+func (s *story) promptly(ctx context.Context,
+	loopd *regtest.Loopd) *recoveryrpc.Run {
+
+	s.Helper()
+
+	ctx, cancel := context.WithTimeout(ctx, statusPatience)
+	defer cancel()
+	resp, err := recovery(ctx, loopd)
+	require.NoError(s, err)
+
+	return resp.Run
 }
 
 // saysLocked checks that a daemon whose lnd was not unlocked yet says so, to

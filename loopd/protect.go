@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lightninglabs/loop/staticaddr/script"
@@ -34,11 +35,12 @@ type protector struct {
 	node    actions.Node
 	chain   actions.Chain
 
-	// mu serialises writers.
+	// mu serialises writers. A writer waits for lnd.
 	mu sync.Mutex
 
-	// warning is what stands in the way of protection, or nil.
-	warning *recoveryrpc.Warning
+	// warning is what stands in the way of protection, or nil. It is read
+	// without mu: a status never waits.
+	warning atomic.Pointer[recoveryrpc.Warning]
 }
 
 // protect makes sure that the generation in place has a durable backup in the
@@ -49,9 +51,9 @@ func (p *protector) protect(ctx context.Context, minCopies uint32) error {
 	defer p.mu.Unlock()
 
 	err := p.protectLocked(ctx, minCopies)
-	p.warning = nil
+	var warning *recoveryrpc.Warning
 	if err != nil {
-		p.warning = &recoveryrpc.Warning{
+		warning = &recoveryrpc.Warning{
 			Code: "NOT_PROTECTED",
 			Sentence: "The static address in use has no " +
 				"complete backup.",
@@ -59,16 +61,14 @@ func (p *protector) protect(ctx context.Context, minCopies uint32) error {
 			NextCommand: "loop backup list",
 		}
 	}
+	p.warning.Store(warning)
 
 	return err
 }
 
 // standing returns the warning of the last attempt, or nil.
 func (p *protector) standing() *recoveryrpc.Warning {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-
-	return p.warning
+	return p.warning.Load()
 }
 
 // protectLocked is protect with mu held.
