@@ -70,6 +70,11 @@ unit: ## Run the unit tests with the race detector.
 itest: build-itest ## Run the integration tests (run=Name for some of them).
 	$(GO) test -count=1 -timeout $(ITEST_TIMEOUT) -v -run '$(run)' ./itest
 
+.PHONY: vectors
+vectors: ## Check the backup format's test vectors, in Go and in Python.
+	$(GO) test -count=1 -run 'TestVectors$$' ./backup
+	@python3 docs/vectors/decode.py
+
 # --- Checking --------------------------------------------------------------
 
 .PHONY: lint
