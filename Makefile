@@ -75,6 +75,10 @@ vectors: ## Check the backup format's test vectors, in Go and in Python.
 	$(GO) test -count=1 -run 'TestVectors$$' ./backup
 	@python3 docs/vectors/decode.py
 
+.PHONY: powercut
+powercut: ## Cut the power at every point of every write of a token or backup.
+	@$(GO) run ./internal/durable/cmd/powercut
+
 # --- Checking --------------------------------------------------------------
 
 .PHONY: lint
