@@ -111,10 +111,9 @@ func usable(entries []backup.Entry, network string) []backup.Entry {
 }
 
 // choose returns the newest of the valid files that the request allows and that
-// fits to what is in place, or nil. Of several copies it returns the first that
-// tells the index of its key, in the order of the places. A token that the user
-// asked for by its id is not passed over in silence: what stands in its way
-// blocks the run.
+// fits to what is in place, or nil; of several equal ones the first, in the order
+// of the places. A token that the user asked for by its id is not passed over
+// in silence: what stands in its way blocks the run.
 func choose(valid []backup.Entry, request Request, here inPlace) (*backup.Entry,
 	error) {
 
@@ -150,12 +149,14 @@ func choose(valid []backup.Entry, request Request, here inPlace) (*backup.Entry,
 }
 
 // preferred compares two candidates: the newer token, the higher id among
-// tokens of one time, the file that tells the index of its key.
+// tokens of one time, and of its copies the file that tells the index of its
+// key, the one with the lower first height: a scan must not begin too late.
 func preferred(a, b *backup.Content) int {
 	return cmp.Or(
 		a.TokenCreated.Compare(b.TokenCreated),
 		bytes.Compare(a.TokenID[:], b.TokenID[:]),
 		compareBool(!a.IndexUnknown, !b.IndexUnknown),
+		cmp.Compare(b.Address.FirstHeight, a.Address.FirstHeight),
 	)
 }
 
@@ -193,14 +194,13 @@ func checkConflict(valid []backup.Entry, chosen backup.Entry) error {
 }
 
 // sameContent reports whether two files hold the same generation. The files
-// themselves differ even then, in their nonce. FamiliesFirstHeight is left out:
-// it says when a file was written rather than what it is of. So does the first
-// height in a file of the older format, which does not tell the index either.
+// themselves differ even then, in their nonce. The heights are left out: they
+// say when something was done, and a restore by other software changes them. So
+// is the index in a file of the older format, which does not tell it.
 func sameContent(a, b *backup.Content) bool {
 	x, y := a.Address, b.Address
 	if a.IndexUnknown || b.IndexUnknown {
 		x.ClientLocator.Index = y.ClientLocator.Index
-		x.FirstHeight = y.FirstHeight
 	}
 
 	return a.Network == b.Network && a.TokenID == b.TokenID &&
@@ -212,8 +212,7 @@ func sameContent(a, b *backup.Content) bool {
 		x.ClientLocator == y.ClientLocator &&
 		x.Expiry == y.Expiry &&
 		x.ReceiveFamily == y.ReceiveFamily &&
-		x.ChangeFamily == y.ChangeFamily &&
-		x.FirstHeight == y.FirstHeight
+		x.ChangeFamily == y.ChangeFamily
 }
 
 // otherTokens returns the ids of the tokens of the valid files but the chosen

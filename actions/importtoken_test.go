@@ -2,6 +2,8 @@ package actions_test
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/looprecovery/looprecovery/backup"
@@ -60,6 +62,58 @@ func TestImportTokenCrash(t *testing.T) {
 	s.requireToken(s.content.Token)
 	require.Equal(t, 1, s.world.Count("tokens.Place"))
 	s.clean()
+}
+
+// TestImportTokenPowerCut lets the power go at every change of the disk, with
+// everything that the disk can hold then: the token is placed in the end, to
+// survive the next power cut too, and nothing else is ever under its name.
+func TestImportTokenPowerCut(t *testing.T) {
+	t.Parallel()
+
+	tried := 0
+	for step := 1; ; step++ {
+		cuts, crashed := 0, true
+		for ; crashed; cuts++ {
+			s := newStory(t)
+			facts := s.upTo(states.ImportToken)
+			s.world.SetHook(s.cutAt(step))
+			_, _, err := s.act(states.ImportToken, facts)
+			s.world.SetHook(nil)
+			if err == nil {
+				require.Greater(t, tried, 30)
+
+				return
+			}
+
+			crashed = s.world.Disk.PowerCut(cuts)
+			s.world.Restart(false)
+			if token, exists := s.world.Tokens.Get(); exists {
+				require.Equal(t, s.content.Token, token)
+			}
+			s.done(states.ImportToken, facts)
+			require.True(t, s.world.Tokens.Survives(
+				s.content.Token,
+			))
+			s.clean()
+		}
+		tried += cuts
+	}
+}
+
+// cutAt returns a hook that ends the process after the nth change of the disk.
+func (s *story) cutAt(nth int) twin.Hook {
+	return func(_ context.Context, at twin.Point) error {
+		if at.After && strings.HasPrefix(at.Call, "disk.") &&
+			slices.Contains(effects, at.Call) {
+
+			nth--
+		}
+		if nth == 0 {
+			return twin.ErrCrashed
+		}
+
+		return nil
+	}
 }
 
 // TestImportTokenConflict shows that a token in place that is another, or is

@@ -123,7 +123,6 @@ func TestLocateConflict(t *testing.T) {
 
 	for name, change := range map[string]func(*backup.Content){
 		"expiry": func(c *backup.Content) { c.Address.Expiry++ },
-		"height": func(c *backup.Content) { c.Address.FirstHeight-- },
 		"index": func(c *backup.Content) {
 			c.Address.ClientLocator.Index++
 		},
@@ -153,17 +152,32 @@ func TestLocateConflict(t *testing.T) {
 	}
 }
 
+// TestLocateHeights shows that copies that differ in their heights are no
+// conflict: a restore by other software makes the address look younger. The
+// scan starts with the older one.
+func TestLocateHeights(t *testing.T) {
+	t.Parallel()
+
+	s := newStory(t)
+	s.content.Address.FirstHeight += 3
+	s.content.Address.FamiliesFirstHeight += 3
+	s.world.Backups.Put(second, s.content)
+	facts := s.done(states.LocateBackup, actions.Facts{})
+	require.Equal(t, s.file, facts.Located.Path)
+
+	s.content.Address.FirstHeight -= 6
+	path := s.world.Backups.Put(second, s.content)
+	facts = s.done(states.LocateBackup, actions.Facts{})
+	require.Equal(t, path, facts.Located.Path)
+}
+
 // TestLocateOlderFormat shows that a file of the older format, which tells
 // less, does not contradict ours of the same token, and that ours is taken.
 func TestLocateOlderFormat(t *testing.T) {
 	t.Parallel()
 
 	s := newStory(t)
-	older := *s.content
-	older.IndexUnknown = true
-	older.Address.ClientLocator.Index = 0
-	older.Address.FirstHeight += 2
-	s.world.Backups.Force(place+"/L402_backup.enc", backup.OK, &older)
+	s.world.Backups.PutOlder(place, s.content)
 	facts := s.done(states.LocateBackup, actions.Facts{})
 	require.Equal(t, s.file, facts.Located.Path)
 
@@ -172,9 +186,9 @@ func TestLocateOlderFormat(t *testing.T) {
 	facts = s.done(states.VerifyNetwork, s.upTo(states.VerifyNetwork))
 	require.EqualValues(t, keyIndex, facts.Generation.KeyIndex)
 
-	older.Address.Expiry++
 	s.world.Backups.Put(place, s.content)
-	s.world.Backups.Force(place+"/L402_backup.enc", backup.OK, &older)
+	s.content.Address.Expiry++
+	s.world.Backups.PutOlder(place, s.content)
 	s.blocked(states.LocateBackup, actions.Facts{}, states.BackupConflict)
 }
 

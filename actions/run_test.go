@@ -138,8 +138,8 @@ func TestWholeRun(t *testing.T) {
 // difference on which side of the call a fault lies.
 var effects = []string{
 	"checkpoint.Commit", "disk.Chmod", "disk.CreateNew", "disk.Link",
-	"disk.Mkdir", "disk.Remove", "disk.Sync", "disk.SyncDir", "disk.Write",
-	"gate.Close", "gate.Open", "node.AdvanceKey", "node.DeriveKey",
+	"disk.Mkdir", "disk.Remove", "disk.Rename", "disk.Sync",
+	"disk.SyncDir", "disk.Write", "gate.Close", "gate.Open", "node.AdvanceKey", "node.DeriveKey",
 	"node.ImportScript", "rows.Create", "scanner.Scan", "tokens.Place",
 	"tokens.SetAside", "visibility.ImportDone", "visibility.ImportIntent",
 	"visibility.Publish",

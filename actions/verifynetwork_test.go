@@ -7,7 +7,6 @@ import (
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/looprecovery/looprecovery/actions"
-	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/internal/twin"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
@@ -74,11 +73,8 @@ func TestVerifyFindIndex(t *testing.T) {
 	s.world.Chain.Mine(1)
 	wanted := s.done(states.VerifyNetwork, s.upTo(states.VerifyNetwork))
 
-	older := *s.content
-	older.IndexUnknown = true
-	older.Address.ClientLocator.Index = 0
-	s.world.Backups.Force(s.file, backup.OK, &older)
-	s.world.Disk.Lose(s.file)
+	s.world.Backups.Remove(s.file)
+	s.world.Backups.PutOlder(place, s.content)
 	facts := s.upTo(states.VerifyNetwork)
 	require.True(t, facts.Generation.IndexUnknown)
 	facts = s.done(states.VerifyNetwork, facts)

@@ -112,6 +112,21 @@ func (b *Backups) PutAs(name string, content *backup.Content) {
 	b.disk.Write(name, raw)
 }
 
+// PutOlder puts a backup of the older format, which does not tell the index of
+// the client key, into a place under its own name, and returns its path.
+func (b *Backups) PutOlder(place string, content *backup.Content) string {
+	keys, err := backup.DeriveKeys(context.Background(), b.lnd)
+	must(err)
+	raw, err := backup.SealLegacy(content, keys, b.nonces)
+	must(err)
+	name := path.Join(place, backup.LegacyFileName(
+		content.TokenID, content.TokenCreated,
+	))
+	b.disk.Write(name, raw)
+
+	return name
+}
+
 // Force makes a file be judged as given, whatever it holds. The contents belong
 // to the verdict OK only.
 func (b *Backups) Force(name string, verdict backup.Verdict,

@@ -2,121 +2,97 @@ package twin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"io/fs"
-	"maps"
 	"path"
-	"slices"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/looprecovery/looprecovery/internal/durable"
+	"github.com/looprecovery/looprecovery/internal/durable/crash"
 )
 
-// diskPerm are the permissions of files that a life before the test wrote.
-const diskPerm = 0o600
-
 // Disk is the file system of the client's machine. It keeps what was written
-// when the process ends; what a power cut does to files is tried elsewhere
-// (package durable).
+// when the process ends, but not when the power goes: see PowerCut.
 type Disk struct {
 	calls *calls
 
 	mu     sync.Mutex
-	nodes  map[string]*node
+	fs     *crash.FS
 	broken map[string]error
 }
 
-var _ durable.FS = (*Disk)(nil)
-
-// node is a file or a directory. A file can have several names.
-type node struct {
-	data []byte
-	mode fs.FileMode
-}
+var (
+	_ durable.FS      = (*Disk)(nil)
+	_ durable.Renamer = (*Disk)(nil)
+)
 
 // newDisk returns a disk with the given directories.
 func newDisk(calls *calls, dirs ...string) *Disk {
-	disk := &Disk{
+	return &Disk{
 		calls:  calls,
-		nodes:  make(map[string]*node),
+		fs:     crash.New(crash.Renames|crash.Links, dirs...),
 		broken: make(map[string]error),
 	}
-	for _, dir := range dirs {
-		disk.nodes[dir] = &node{mode: fs.ModeDir | diskPerm}
-	}
-
-	return disk
 }
 
 // CreateNew creates a file that must not exist.
-func (d *Disk) CreateNew(name string, perm fs.FileMode) (durable.File, error) {
-	created := &node{mode: perm}
-	err := d.do("disk.CreateNew", func() error {
-		return d.add("create", name, created)
+func (d *Disk) CreateNew(name string, perm fs.FileMode) (file durable.File,
+	err error) {
+
+	err = d.do("disk.CreateNew", name, func(files *crash.FS) error {
+		created, err := files.CreateNew(name, perm)
+		file = &diskFile{disk: d, name: name, file: created}
+
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 
-	return &diskFile{disk: d, node: created}, nil
+	return file, nil
 }
 
 // Link gives a file a second name.
 func (d *Disk) Link(existing, name string) error {
-	return d.do("disk.Link", func() error {
-		linked, err := d.find("link", existing)
-		if err != nil {
-			return err
-		}
+	return d.do("disk.Link", name, func(files *crash.FS) error {
+		return files.Link(existing, name)
+	})
+}
 
-		return d.add("link", name, linked)
+// RenameNoReplace gives a file another name, which must not exist.
+func (d *Disk) RenameNoReplace(from, to string) error {
+	return d.do("disk.Rename", to, func(files *crash.FS) error {
+		return files.RenameNoReplace(from, to)
 	})
 }
 
 // Remove removes a name.
 func (d *Disk) Remove(name string) error {
-	return d.do("disk.Remove", func() error {
-		_, err := d.find("remove", name)
-		delete(d.nodes, name)
-
-		return err
+	return d.do("disk.Remove", name, func(files *crash.FS) error {
+		return files.Remove(name)
 	})
 }
 
 // Chmod sets the permissions of a file.
 func (d *Disk) Chmod(name string, perm fs.FileMode) error {
-	return d.do("disk.Chmod", func() error {
-		found, err := d.find("chmod", name)
-		if err == nil {
-			found.mode = found.mode.Type() | perm
-		}
-
-		return err
+	return d.do("disk.Chmod", name, func(files *crash.FS) error {
+		return files.Chmod(name, perm)
 	})
 }
 
 // SyncDir makes the names in a directory durable.
 func (d *Disk) SyncDir(name string) error {
-	return d.do("disk.SyncDir", func() error {
-		_, err := d.find("sync", name)
-
-		return err
+	return d.do("disk.SyncDir", name, func(files *crash.FS) error {
+		return files.SyncDir(name)
 	})
 }
 
 // Open opens a file for reading.
-func (d *Disk) Open(name string) (io.ReadCloser, error) {
-	var reader io.ReadCloser
-	err := d.do("disk.Open", func() error {
-		found, err := d.find("open", name)
-		if err == nil {
-			reader = io.NopCloser(
-				bytes.NewReader(bytes.Clone(found.data)),
-			)
-		}
+func (d *Disk) Open(name string) (reader io.ReadCloser, err error) {
+	err = d.do("disk.Open", name, func(files *crash.FS) error {
+		reader, err = files.Open(name)
 
 		return err
 	})
@@ -125,13 +101,9 @@ func (d *Disk) Open(name string) (io.ReadCloser, error) {
 }
 
 // Stat describes a file.
-func (d *Disk) Stat(name string) (fs.FileInfo, error) {
-	var info fs.FileInfo
-	err := d.do("disk.Stat", func() error {
-		found, err := d.find("stat", name)
-		if err == nil {
-			info = found.info(name)
-		}
+func (d *Disk) Stat(name string) (info fs.FileInfo, err error) {
+	err = d.do("disk.Stat", name, func(files *crash.FS) error {
+		info, err = files.Stat(name)
 
 		return err
 	})
@@ -139,23 +111,12 @@ func (d *Disk) Stat(name string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// ReadDir lists a directory, sorted by name.
-func (d *Disk) ReadDir(name string) ([]fs.DirEntry, error) {
-	var entries []fs.DirEntry
-	err := d.do("disk.ReadDir", func() error {
-		_, err := d.find("readdir", name)
-		if err != nil {
-			return err
-		}
-		for _, child := range d.names() {
-			if path.Dir(child) == name {
-				entries = append(entries, fs.FileInfoToDirEntry(
-					d.nodes[child].info(child),
-				))
-			}
-		}
+// ReadDir lists a directory.
+func (d *Disk) ReadDir(name string) (entries []fs.DirEntry, err error) {
+	err = d.do("disk.ReadDir", name, func(files *crash.FS) error {
+		entries, err = files.ReadDir(name)
 
-		return nil
+		return err
 	})
 
 	return entries, err
@@ -163,49 +124,31 @@ func (d *Disk) ReadDir(name string) ([]fs.DirEntry, error) {
 
 // Mkdir creates a directory that must not exist.
 func (d *Disk) Mkdir(name string, perm fs.FileMode) error {
-	return d.do("disk.Mkdir", func() error {
-		return d.add("mkdir", name, &node{mode: fs.ModeDir | perm})
+	return d.do("disk.Mkdir", name, func(files *crash.FS) error {
+		return files.Mkdir(name, perm)
 	})
 }
 
 // Read returns a file and whether it is there, without a call of a port.
 func (d *Disk) Read(name string) ([]byte, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	data, ok := d.current().Files()[name]
 
-	found, ok := d.nodes[name]
-	if !ok {
-		return nil, false
-	}
-
-	return bytes.Clone(found.data), true
+	return data, ok
 }
 
-// Write writes a file as a life before the test did.
+// Write writes a file as a life before the test did, or as somebody else does
+// who replaces one.
 func (d *Disk) Write(name string, data []byte) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-
-	d.nodes[name] = &node{data: bytes.Clone(data), mode: diskPerm}
+	must(d.current().Put(name, data))
 }
 
-// Lose removes a file.
+// Lose removes a file, durably. It is no error if there is none.
 func (d *Disk) Lose(name string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-
-	delete(d.nodes, name)
-}
-
-// Names returns the names of all files below a directory, sorted.
-func (d *Disk) Names(dir string) []string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-
-	return slices.DeleteFunc(d.names(), func(name string) bool {
-		return !strings.HasPrefix(name, dir+"/") ||
-			d.nodes[name].mode.IsDir()
-	})
+	files := d.current()
+	if _, ok := files.Files()[name]; ok {
+		must(files.Remove(name))
+		must(files.SyncDir(path.Dir(name)))
+	}
 }
 
 // Break makes everything in a directory, and itself, fail with an error, or not
@@ -217,114 +160,88 @@ func (d *Disk) Break(dir string, err error) {
 	d.broken[dir] = err
 }
 
-// do makes one call. The effect runs with the disk's lock held.
-func (d *Disk) do(call string, effect func() error) error {
+// PowerCut replaces the disk by what it can be after the power went, the nth of
+// all possibilities, counted from zero. It returns false if there are not that
+// many.
+func (d *Disk) PowerCut(nth int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+
+	for cut := range d.fs.Cuts() {
+		if nth == 0 {
+			d.fs = cut
+
+			return true
+		}
+		nth--
+	}
+
+	return false
+}
+
+// Survives reports whether a file will be there with the given bytes whatever a
+// power cut does now.
+func (d *Disk) Survives(name string, data []byte) bool {
+	for cut := range d.current().Cuts() {
+		found, ok := cut.Files()[name]
+		if !ok || !bytes.Equal(found, data) {
+			return false
+		}
+	}
+
+	return true
+}
+
+// current returns the file system of the moment.
+func (d *Disk) current() *crash.FS {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+
+	return d.fs
+}
+
+// do makes one call, which fails if the name lies in a broken directory.
+func (d *Disk) do(call, name string, effect func(*crash.FS) error) error {
 	return d.calls.do(context.Background(), call, func() error {
 		d.mu.Lock()
-		defer d.mu.Unlock()
+		files := d.fs
+		broken := cmp.Or(d.broken[name], d.broken[path.Dir(name)])
+		d.mu.Unlock()
 
-		return effect()
+		if broken != nil {
+			return &fs.PathError{Op: call, Path: name, Err: broken}
+		}
+
+		return effect(files)
 	})
-}
-
-// find returns a file or directory.
-func (d *Disk) find(op, name string) (*node, error) {
-	for _, at := range []string{name, path.Dir(name)} {
-		if err := d.broken[at]; err != nil {
-			return nil, &fs.PathError{Op: op, Path: name, Err: err}
-		}
-	}
-
-	found, ok := d.nodes[name]
-	if !ok {
-		return nil, &fs.PathError{
-			Op: op, Path: name, Err: fs.ErrNotExist,
-		}
-	}
-
-	return found, nil
-}
-
-// add gives a file or directory a name in a directory that exists.
-func (d *Disk) add(op, name string, added *node) error {
-	_, err := d.find(op, path.Dir(name))
-	if err != nil {
-		return err
-	}
-
-	if _, ok := d.nodes[name]; ok {
-		return &fs.PathError{Op: op, Path: name, Err: fs.ErrExist}
-	}
-	d.nodes[name] = added
-
-	return nil
-}
-
-// names returns all names, sorted.
-func (d *Disk) names() []string {
-	return slices.Sorted(maps.Keys(d.nodes))
 }
 
 // diskFile is a file that is being written.
 type diskFile struct {
 	disk *Disk
-	node *node
+	name string
+	file durable.File
 }
 
 // Write appends to the file.
-func (f *diskFile) Write(data []byte) (int, error) {
-	err := f.disk.do("disk.Write", func() error {
-		f.node.data = append(f.node.data, data...)
+func (f *diskFile) Write(data []byte) (count int, err error) {
+	err = f.disk.do("disk.Write", f.name, func(*crash.FS) error {
+		count, err = f.file.Write(data)
 
-		return nil
+		return err
 	})
-	if err != nil {
-		return 0, err
-	}
 
-	return len(data), nil
+	return count, err
 }
 
 // Sync makes the contents durable.
 func (f *diskFile) Sync() error {
-	return f.disk.do("disk.Sync", func() error { return nil })
+	return f.disk.do("disk.Sync", f.name, func(*crash.FS) error {
+		return f.file.Sync()
+	})
 }
 
 // Close closes the file.
 func (f *diskFile) Close() error {
-	return nil
+	return f.file.Close()
 }
-
-// info describes the file under one of its names.
-func (n *node) info(name string) fs.FileInfo {
-	return &nodeInfo{
-		name: path.Base(name),
-		size: int64(len(n.data)),
-		mode: n.mode,
-	}
-}
-
-// nodeInfo implements fs.FileInfo.
-type nodeInfo struct {
-	name string
-	size int64
-	mode fs.FileMode
-}
-
-// Name returns the last element of the name.
-func (i *nodeInfo) Name() string { return i.name }
-
-// Size returns the size in bytes.
-func (i *nodeInfo) Size() int64 { return i.size }
-
-// Mode returns type and permissions.
-func (i *nodeInfo) Mode() fs.FileMode { return i.mode }
-
-// ModTime returns no time: nothing may depend on it.
-func (i *nodeInfo) ModTime() time.Time { return time.Time{} }
-
-// IsDir reports whether it is a directory.
-func (i *nodeInfo) IsDir() bool { return i.mode.IsDir() }
-
-// Sys returns nothing.
-func (i *nodeInfo) Sys() any { return nil }

@@ -65,6 +65,12 @@ func (t *Tokens) Get() ([]byte, bool) {
 	return t.disk.Read(tokenPath)
 }
 
+// Survives reports whether the token file will be there with the given bytes
+// whatever a power cut does now.
+func (t *Tokens) Survives(token []byte) bool {
+	return t.disk.Survives(tokenPath, token)
+}
+
 // Put writes the token file as the embedded daemon or a life before the test
 // did.
 func (t *Tokens) Put(file []byte) {

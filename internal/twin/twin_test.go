@@ -293,46 +293,64 @@ func TestTruth(t *testing.T) {
 	}
 }
 
-// TestDisk shows that publishing on the twin's disk is what it is elsewhere.
+// TestDisk shows that publishing on the twin's disk is what it is elsewhere, up
+// to a power cut.
 func TestDisk(t *testing.T) {
 	t.Parallel()
 
 	w := NewWorld()
 	data := []byte("data")
-	require.NoError(t, durable.Publish(
-		w.Disk, DataDir, "file", data, 0o400,
-	))
-	require.Equal(t, []string{DataDir + "/file"}, w.Disk.Names(DataDir))
-	err := durable.Publish(w.Disk, DataDir, "file", []byte("x"), 0o400)
-	require.ErrorIs(t, err, fs.ErrExist)
-	read, ok := w.Disk.Read(DataDir + "/file")
-	require.True(t, ok)
-	require.Equal(t, data, read)
+	name := DataDir + "/file"
+	publish := func() error {
+		return durable.Publish(w.Disk, DataDir, "file", data, 0o400)
+	}
 
-	info, err := w.Disk.Stat(DataDir + "/file")
-	require.NoError(t, err)
-	require.EqualValues(t, 0o400, info.Mode())
-	require.False(t, info.IsDir())
-	require.EqualValues(t, len(data), info.Size())
-	require.Equal(t, "file", info.Name())
-	require.True(t, info.ModTime().IsZero())
-	require.Nil(t, info.Sys())
+	w.SetHook(FailAt(Point{Call: "disk.SyncDir"}, 1, ErrCrashed))
+	require.ErrorIs(t, publish(), ErrCrashed)
+	w.Restart(false)
+	lost := 0
+	for nth := 0; ; nth++ {
+		again := NewWorld()
+		again.SetHook(FailAt(Point{Call: "disk.SyncDir"}, 1, ErrCrashed))
+		require.Error(t, durable.Publish(
+			again.Disk, DataDir, "file", data, 0o400,
+		))
+		if !again.Disk.PowerCut(nth) {
+			break
+		}
+		read, ok := again.Disk.Read(name)
+		if !ok {
+			lost++
+		} else {
+			require.Equal(t, data, read)
+		}
+	}
+	require.Positive(t, lost)
 
+	w = NewWorld()
+	require.NoError(t, publish())
+	require.ErrorIs(t, publish(), fs.ErrExist)
 	require.NoError(t, durable.EnsureDir(w.Disk, DataDir+"/aside"))
 	require.NoError(t, durable.Move(
-		w.Disk, DataDir+"/file", DataDir+"/aside/file",
+		w.Disk, name, DataDir+"/aside/file",
 	))
-	_, ok = w.Disk.Read(DataDir + "/file")
+	_, ok := w.Disk.Read(name)
 	require.False(t, ok)
-	_, err = w.Disk.Open(DataDir + "/file")
-	require.ErrorIs(t, err, fs.ErrNotExist)
-	_, err = w.Disk.ReadDir("/nowhere")
-	require.ErrorIs(t, err, fs.ErrNotExist)
-	err = w.Disk.Link(DataDir+"/aside/file", "/nowhere/file")
-	require.ErrorIs(t, err, fs.ErrNotExist)
+	read, ok := w.Disk.Read(DataDir + "/aside/file")
+	require.True(t, ok)
+	require.Equal(t, data, read)
+	require.NoError(t, w.Disk.RenameNoReplace(
+		DataDir+"/aside/file", name,
+	))
+	w.Disk.Lose(name)
+	w.Disk.Lose(name)
+	_, ok = w.Disk.Read(name)
+	require.False(t, ok)
 
 	w.Disk.Break(DataDir, errFault)
-	_, err = w.Disk.ReadDir(DataDir)
+	_, err := w.Disk.ReadDir(DataDir)
+	require.ErrorIs(t, err, errFault)
+	_, err = w.Disk.Stat(name)
 	require.ErrorIs(t, err, errFault)
 }
 
