@@ -62,6 +62,10 @@ func defaultTuning() tuning {
 	}
 }
 
+// missingChecks is how often a block must be refused again, while it is on the
+// best chain, before it counts as missing: that can change between two calls.
+const missingChecks = 3
+
 // maxQuietReorgs is how often the chain may change without a new block before
 // that is told as trouble.
 const maxQuietReorgs = 3
@@ -340,12 +344,14 @@ func (s *scan) unavailable(ctx context.Context, err error) error {
 		return err
 	}
 
-	hash, err := s.cfg.Source.BlockHash(ctx, missing.Block.Height)
-	if err == nil && hash == missing.Block.Hash {
-		_, err = s.cfg.Source.Block(ctx, hash)
-	}
-	if !errors.Is(err, ErrUnavailable) {
-		return &passingError{err: errReorg}
+	for range missingChecks {
+		hash, err := s.cfg.Source.BlockHash(ctx, missing.Block.Height)
+		if err == nil && hash == missing.Block.Hash {
+			_, err = s.cfg.Source.Block(ctx, hash)
+		}
+		if !errors.Is(err, ErrUnavailable) {
+			return &passingError{err: errReorg}
+		}
 	}
 
 	return missing
