@@ -140,6 +140,9 @@ func (s *search) everything() error {
 	if err := s.cutOff(disk, &found); err != nil {
 		return err
 	}
+	if len(s.result.Violations) == maxViolations {
+		return nil
+	}
 	for _, again := range found {
 		if err := s.cutOff(again, nil); err != nil {
 			return err
@@ -154,6 +157,11 @@ func (s *search) everything() error {
 func (s *search) cutOff(disk *crash.FS, found *[]*crash.FS) error {
 	look := func() {
 		for cut := range disk.Cuts() {
+			// Enough is known, and what is unsafe can leave many
+			// more states to look at.
+			if len(s.result.Violations) == maxViolations {
+				return
+			}
 			files := s.look(cut)
 			if found != nil && s.isNew(files) {
 				*found = append(*found, cut)
