@@ -70,6 +70,12 @@ unit: ## Run the unit tests with the race detector.
 itest: build-itest ## Run the integration tests (run=Name for some of them).
 	$(GO) test -count=1 -timeout $(ITEST_TIMEOUT) -v -run '$(run)' ./itest
 
+.PHONY: bench
+bench: ## Compare the scan with its peers, in one process each.
+	$(GO) test -run XXX -bench RawWalk -benchtime 200x ./chainscan
+	$(GO) test -run XXX -bench InFlight -benchtime 1x ./chainscan
+	$(GO) test -run XXX -bench Scan -benchtime 1x ./chainscan
+
 .PHONY: vectors
 vectors: ## Check the backup format's test vectors, in Go and in Python.
 	$(GO) test -count=1 -run 'TestVectors$$' ./backup
