@@ -20,7 +20,7 @@ import (
 const created = int64(1_700_000_000_123_456_789)
 
 // makeToken returns the bytes of a token file.
-func makeToken(t *testing.T, seed byte, paid bool) []byte {
+func makeToken(t testing.TB, seed byte, paid bool) []byte {
 	t.Helper()
 
 	preimage := bytes.Repeat([]byte{seed}, preimageSize)
@@ -75,50 +75,6 @@ func TestParseToken(t *testing.T) {
 	current, err := store.CurrentToken()
 	require.NoError(t, err)
 	require.EqualValues(t, created, current.TimeCreated.UnixNano())
-}
-
-// TestDamagedToken checks that no single changed byte, no truncation and no
-// trailing byte makes a token of another identity or payment, and that none
-// makes the parser panic.
-func TestDamagedToken(t *testing.T) {
-	data := makeToken(t, 5, true)
-	want, err := ParseToken(data)
-	require.NoError(t, err)
-
-	for i := range data {
-		_, err := ParseToken(data[:i])
-		require.ErrorIs(t, err, ErrNotToken)
-
-		damaged := bytes.Clone(data)
-		for delta := 1; delta < 256; delta++ {
-			damaged[i] = data[i] ^ byte(delta)
-			token, err := ParseToken(damaged)
-			if err != nil {
-				require.ErrorIs(t, err, ErrNotToken)
-				continue
-			}
-
-			// Only what neither hash covers can change: amounts,
-			// time, the macaroon's signature and location, and the
-			// token id itself, which the backup's header repeats.
-			require.True(t, token.Paid)
-		}
-	}
-	_, err = ParseToken(append(bytes.Clone(data), 0))
-	require.ErrorIs(t, err, ErrNotToken)
-	require.True(t, want.Paid)
-}
-
-// FuzzParseToken looks for inputs that make the parser panic.
-func FuzzParseToken(f *testing.F) {
-	f.Add([]byte{})
-	f.Add(bytes.Repeat([]byte{0xff}, fixedSize))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		token, err := ParseToken(data)
-		if (token == nil) == (err == nil) {
-			t.Fatal("neither a token nor an error, or both")
-		}
-	})
 }
 
 // TestProbe checks that each thing that can be in place is told apart: taking a

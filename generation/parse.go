@@ -79,12 +79,17 @@ func ParseToken(data []byte) (*Token, error) {
 }
 
 // parseIdentifier returns the identifier of a serialised macaroon, which must
-// be its own serialisation: then nothing follows it either.
+// be its own serialisation, of the version that is in use: then nothing follows it
+// either.
 func parseIdentifier(data []byte) (*l402.Identifier, error) {
 	var mac macaroon.Macaroon
 	if err := mac.UnmarshalBinary(data); err != nil {
 		return nil, fmt.Errorf("%w: the macaroon does not parse",
 			ErrNotToken)
+	}
+	if mac.Version() != macaroon.V2 {
+		return nil, fmt.Errorf("%w: a macaroon of version %d",
+			ErrNotToken, mac.Version())
 	}
 	canonical, err := mac.MarshalBinary()
 	if err != nil || !bytes.Equal(canonical, data) {
