@@ -160,19 +160,30 @@ func withdrawRequest(d deposit) *looprpc.WithdrawDepositsRequest {
 	}
 }
 
-// withdraw spends a deposit together with the server and confirms the spend as
-// often as upstream waits for. It returns the transaction and the height of its
-// block.
+// withdraw spends a deposit together with the server, to lnd's wallet, and
+// confirms the spend as often as upstream waits for. It returns the transaction
+// and the height of its block.
 func (s *story) withdraw(loopd *regtest.Loopd, d deposit) (chainhash.Hash,
 	int32) {
 
 	s.Helper()
 
+	return s.withdrawTo(loopd, d, "")
+}
+
+// withdrawTo is withdraw to an address; if that is empty, to lnd's wallet.
+func (s *story) withdrawTo(loopd *regtest.Loopd, d deposit,
+	address string) (chainhash.Hash, int32) {
+
+	s.Helper()
+
+	request := withdrawRequest(d)
+	request.DestAddr = address
 	var txid string
 	s.swap(loopd, func(ctx context.Context,
 		client looprpc.SwapClientClient) error {
 
-		resp, err := client.WithdrawDeposits(ctx, withdrawRequest(d))
+		resp, err := client.WithdrawDeposits(ctx, request)
 		if err == nil {
 			txid = resp.WithdrawalTxHash
 		}

@@ -154,19 +154,19 @@ func (s *story) withoutKeys(summary actions.Summary) []actions.SummaryOutput {
 	return outputs
 }
 
-// TestStoryCLndRebuilt: lnd's machine is gone, loopd's directory is not. The
-// daemon starts at once, for there may be swaps with deadlines, and shows the
-// deposits as it knew them; nobody can spend one that may be spent already. If
-// this breaks, the deposits vanish from the list at the first start and their
-// sweeps never happen.
+// TestStoryCLndRebuilt: lnd's machine is gone, loopd's directory is not; it is
+// of yesterday, and one of its deposits was spent today. The daemon starts at
+// once, for there may be swaps with deadlines, and shows the deposits as it knew
+// them; nobody can spend one that may be spent already. If this breaks, the
+// deposits vanish from the list at the first start and their sweeps never happen.
 func TestStoryCLndRebuilt(t *testing.T) {
 	s := newStory(t)
 	lost := s.newClient("lnd")
 	loopd := s.newLoopd(regtest.LoopdConfig{Lnd: lost})
 	s.start(loopd)
-	deposits := s.pay(s.newAddress(loopd), 200_000, 300_000)
+	deposits := s.pay(s.newAddress(loopd), 200_000, 300_000, 400_000)
 	s.waitDeposits(loopd, deposits...)
-	require.NoError(t, loopd.Kill())
+	spend := s.spendBehind(loopd, deposits[2])
 
 	lnd := s.rebuild(lost, "lnd-rebuilt")
 	loopd.SetLnd(lnd)
@@ -189,15 +189,42 @@ func TestStoryCLndRebuilt(t *testing.T) {
 	require.Equal(t, string(states.Rescan), resp.Run.Kind)
 	require.True(t, resp.Run.Finished)
 	require.False(t, warned(resp, blindCode), "%v", resp.Warnings)
-	require.Equal(t, summaryOutputs(deposits...),
-		s.withoutKeys(s.summary(resp.Run)))
-	s.waitDeposits(loopd, deposits...)
+	want := summaryOutputs(deposits...)
+	want[2].SpendTxID, want[2].SpendHeight = spend.txid, spend.height
+	require.Equal(t, want, s.withoutKeys(s.summary(resp.Run)))
+	s.waitRestored(loopd, deposits[:2]...)
 
 	// Now they can be spent, with the server and without.
-	_, _ = s.withdraw(loopd, deposits[0])
+	s.withdraw(loopd, deposits[0])
 	s.waitDeposits(loopd, deposits[1])
 	s.waitSwept(lnd, deposits[1])
 	s.waitDeposits(loopd)
+}
+
+// spend names the transaction that spent a deposit.
+type spend struct {
+	txid   string
+	height int32
+}
+
+// spendBehind spends a deposit to somebody else and then puts the daemon's
+// directory back to what it was before. The daemon is stopped. A rebuilt lnd
+// cannot know of the spend: it has nothing to do with its wallet.
+func (s *story) spendBehind(loopd *regtest.Loopd, d deposit) spend {
+	s.Helper()
+
+	yesterday := filepath.Join(s.scratch, "yesterday")
+	s.stop(loopd)
+	s.copyDir(yesterday, loopd.Dir())
+	s.start(loopd)
+	somebody, err := s.Server.NewAddress(s.Context())
+	require.NoError(s, err)
+	hash, height := s.withdrawTo(loopd, d, somebody)
+
+	s.lose(loopd)
+	s.copyDir(loopd.Dir(), yesterday)
+
+	return spend{hash.String(), height}
 }
 
 // refusesUnverified checks that no call may spend the deposit, by its name or

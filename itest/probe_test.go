@@ -2,6 +2,7 @@ package itest
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -107,7 +108,7 @@ func (s *story) saveLnd(lnd *regtest.Lnd) string {
 
 	saved := filepath.Join(s.scratch, lnd.Name())
 	require.NoError(s, lnd.Stop())
-	require.NoError(s, os.CopyFS(saved, os.DirFS(lnd.Dir())))
+	s.copyDir(saved, lnd.Dir())
 
 	return saved
 }
@@ -119,6 +120,32 @@ func (s *story) revertLnd(lnd *regtest.Lnd, saved string) {
 
 	require.NoError(s, lnd.Stop())
 	require.NoError(s, os.RemoveAll(lnd.Dir()))
-	require.NoError(s, os.CopyFS(lnd.Dir(), os.DirFS(saved)))
+	s.copyDir(lnd.Dir(), saved)
 	require.NoError(s, lnd.Start(s.Context()))
+}
+
+// copyDir copies a directory to a place where there is nothing yet, with the
+// permissions of its files.
+func (s *story) copyDir(to, from string) {
+	s.Helper()
+
+	require.NoError(s, os.CopyFS(to, os.DirFS(from)))
+	err := filepath.WalkDir(from, func(path string, entry fs.DirEntry,
+		err error) error {
+
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+
+		return os.Chmod(filepath.Join(to, relative), info.Mode().Perm())
+	})
+	require.NoError(s, err)
 }

@@ -90,6 +90,11 @@ func TestStoryHStatus(t *testing.T) {
 	// lnd goes down, and later loopd as well.
 	require.NoError(t, s.Client.Stop())
 	s.says(loopd, 0, string(states.Reconciled))
+	s.waitRecovery(loopd, "the swap client to be down",
+		func(resp *recoveryrpc.GetRecoveryResponse) bool {
+			return resp.Daemon.Reason == string(states.LndDown)
+		})
+	s.says(loopd, 0, string(states.LndDown))
 	s.stop(loopd)
 
 	// A locked lnd gives nobody away: who asks cannot be known.

@@ -99,6 +99,7 @@ func newStory(t *testing.T) *story {
 	t.Helper()
 	t.Parallel()
 
+	require.NoError(t, os.RemoveAll(filepath.Join(logRoot, t.Name())))
 	w := <-worlds
 	t.Cleanup(func() { endWorld(t, w) })
 	if w == nil {
