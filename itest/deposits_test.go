@@ -131,8 +131,9 @@ func (s *story) waitDeposits(loopd *regtest.Loopd, want ...deposit) {
 	require.NoError(s, err)
 }
 
-// waitRestored is waitDeposits after a restore. Upstream looks for deposits with
-// every block and else every ten seconds; the story does not wait for these.
+// waitRestored is waitDeposits after a restore. Upstream looks for deposits
+// with every block and else every ten seconds; the story does not wait for
+// these.
 func (s *story) waitRestored(loopd *regtest.Loopd, want ...deposit) {
 	s.Helper()
 
@@ -229,8 +230,8 @@ func (s *story) waitSwept(lnd *regtest.Lnd, deposits ...deposit) {
 }
 
 // mineOneByOne mines blocks that every lnd sees one after the other, as blocks
-// come in life. With a burst of them upstream stores wrong heights and publishes
-// a sweep dozens of times at once, into the block that confirms it.
+// come in life. With a burst of them upstream stores wrong heights and
+// publishes a sweep dozens of times at once, into the block that confirms it.
 func (s *story) mineOneByOne(blocks int32) {
 	s.Helper()
 

@@ -2,10 +2,10 @@
 // with a channel, a swap server that is paid for its tokens, and loopd.
 //
 // `make itest` builds the programs and runs the stories; `make itest run=Name`
-// runs some of them. Each story begins on a network of its own for as long as it
-// lasts, one of two that they take turns on (world_test.go), and on directories
-// that no other story uses. When it ends, what its programs left behind is
-// searched for secrets (secrets_test.go).
+// runs some of them. Each story begins on a network of its own for as long as
+// it lasts, one of two that they take turns on (world_test.go), and on
+// directories that no other story uses. When it ends, what its programs left
+// behind is searched for secrets (secrets_test.go).
 //
 // The logs of a story that failed are kept in .cache/itest/NAME; KEEP_LOGS=1
 // keeps all.

@@ -23,10 +23,10 @@ const (
 	notProtectedCode = "NOT_PROTECTED"
 )
 
-// TestStoryLHalfLost: one of the two halves of a generation is gone, the token's
-// file or the database with the address, and the backup is there. If this
-// breaks, the next call buys a token that does not belong to the address, or
-// makes an address beside the one with the money.
+// TestStoryLHalfLost: one of the two halves of a generation is gone, the
+// token's file or the database with the address, and the backup is there. If
+// this breaks, the next call buys a token that does not belong to the address,
+// or makes an address beside the one with the money.
 func TestStoryLHalfLost(t *testing.T) {
 	s := newStory(t)
 	loopd := s.newLoopd(regtest.LoopdConfig{})
@@ -77,10 +77,11 @@ func TestStoryLTokenAlone(t *testing.T) {
 	require.Equal(t, challenges, s.Swap.Challenges(), "bought a token")
 }
 
-// TestStoryLRowAlone: the token is gone and there is no backup. The deposits can
-// still be swept after their timeout, so the daemon starts; but a token that is
-// bought later must not end up in one backup with that address. If this breaks,
-// that user restores a pair one day of which neither half knows the other.
+// TestStoryLRowAlone: the token is gone and there is no backup. The deposits
+// can still be swept after their timeout, so the daemon starts; but a token
+// that is bought later must not end up in one backup with that address. If this
+// breaks, that user restores a pair one day of which neither half knows the
+// other.
 func TestStoryLRowAlone(t *testing.T) {
 	s := newStory(t)
 	loopd := s.newLoopd(regtest.LoopdConfig{})
@@ -129,7 +130,8 @@ func (s *story) fetchToken(loopd *regtest.Loopd) {
 	})
 }
 
-// postdateToken moves the creation time in the token's file of a stopped daemon.
+// postdateToken moves the creation time in the token's file of a stopped
+// daemon.
 func (s *story) postdateToken(loopd *regtest.Loopd, by time.Duration) {
 	s.Helper()
 

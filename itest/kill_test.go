@@ -28,8 +28,8 @@ type outcome struct {
 
 // killPasses are the points at which the restore is killed, in the order in
 // which it comes by: in one pass in every state when its intent is saved and
-// nothing is done, and again when all is done and nothing of it is saved; in the
-// other between the effects of the states that have several.
+// nothing is done, and again when all is done and nothing of it is saved; in
+// the other between the effects of the states that have several.
 func killPasses() map[string][]string {
 	var points []string
 	for _, state := range states.RestoreTable().Path {
@@ -55,9 +55,9 @@ func killPasses() map[string][]string {
 
 // TestStoryDKilled: the restore is killed, as by a power cut or an impatient
 // user, and loopd is started again, and killed again. In each pass lnd is as
-// blind as after a loss and the directory as fresh. If this breaks, a restore that was disturbed ends
-// with a second token, a second address row, keys that are handed out twice, or
-// not at all.
+// blind as after a loss and the directory as fresh. If this breaks, a restore
+// that was disturbed ends with a second token, a second address row, keys that
+// are handed out twice, or not at all.
 func TestStoryDKilled(t *testing.T) {
 	s := newStory(t)
 	lost := s.newClient("lnd")

@@ -250,9 +250,11 @@ func (s *story) waitReconciled(loopd *regtest.Loopd) *recoveryrpc.Run {
 
 	resp := s.waitRecovery(loopd, "the recovery's end",
 		func(resp *recoveryrpc.GetRecoveryResponse) bool {
-			run, up := resp.GetRun(), recoveryrpc.DaemonState_DAEMON_UP
+			run := resp.GetRun()
+			up := resp.Daemon.State ==
+				recoveryrpc.DaemonState_DAEMON_UP
 
-			return run.GetFinished() && resp.Daemon.State == up ||
+			return run.GetFinished() && up ||
 				run.GetState() == string(states.Blocked)
 		})
 	require.Equal(s, string(states.Reconciled), resp.Run.State,

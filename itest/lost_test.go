@@ -100,8 +100,9 @@ func summaryOutputs(deposits ...deposit) []actions.SummaryOutput {
 }
 
 // TestStoryBBothLost: the machine is gone. The user has the 24 words and one
-// backup file. The rebuilt lnd sees none of the deposits and never will. If this
-// breaks, upstream takes them for spent, forgets them, and never sweeps them.
+// backup file. The rebuilt lnd sees none of the deposits and never will. If
+// this breaks, upstream takes them for spent, forgets them, and never sweeps
+// them.
 func TestStoryBBothLost(t *testing.T) {
 	s := newStory(t)
 	lost := s.newClient("lnd")
@@ -156,9 +157,10 @@ func (s *story) withoutKeys(summary actions.Summary) []actions.SummaryOutput {
 
 // TestStoryCLndRebuilt: lnd's machine is gone, loopd's directory is not; it is
 // of yesterday, and one of its deposits was spent today. The daemon starts at
-// once, for there may be swaps with deadlines, and shows the deposits as it knew
-// them; nobody can spend one that may be spent already. If this breaks, the
-// deposits vanish from the list at the first start and their sweeps never happen.
+// once, for there may be swaps with deadlines, and shows the deposits as it
+// knew them; nobody can spend one that may be spent already. If this breaks,
+// the deposits vanish from the list at the first start and their sweeps never
+// happen.
 func TestStoryCLndRebuilt(t *testing.T) {
 	s := newStory(t)
 	lost := s.newClient("lnd")

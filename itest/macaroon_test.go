@@ -22,9 +22,9 @@ import (
 // importMethod is the call to lnd at which the gate is closed in a restore.
 const importMethod = "/walletrpc.WalletKit/ImportTapscript"
 
-// TestStoryKMacaroons: a user's programs hold the macaroon that upstream's loopd
-// made years ago. If this breaks they are all locked out by the change to ours,
-// or, worse, somebody without a macaroon is let in while a restore runs.
+// TestStoryKMacaroons: a user's programs hold the macaroon that upstream's
+// loopd made years ago. If this breaks they are all locked out by the change to
+// ours, or, worse, somebody without a macaroon is let in while a restore runs.
 func TestStoryKMacaroons(t *testing.T) {
 	s := newStory(t)
 	loopd, proxy := s.newProxied()

@@ -12,9 +12,9 @@ import (
 
 // TestStoryJNoticedByRequest: somebody's wallet asks for the unspent deposits
 // all the time, so that the daemon notices a deposit while it answers such a
-// request, and not when it looks by itself, which is every ten seconds. Upstream
-// ties the deposit's state machine to that request: with upstream's own server
-// it dies with it, and the coins stay where they are at expiry.
+// request, and not when it looks by itself, which is every ten seconds.
+// Upstream ties the deposit's state machine to that request: with upstream's
+// own server it dies with it, and the coins stay where they are at expiry.
 func TestStoryJNoticedByRequest(t *testing.T) {
 	s := newStory(t)
 	loopd := s.newLoopd(regtest.LoopdConfig{})
@@ -34,8 +34,8 @@ func TestStoryJNoticedByRequest(t *testing.T) {
 	s.waitDeposits(loopd)
 }
 
-// waitUnspent asks for the unspent deposits, with short requests one right after
-// the other, until there are n.
+// waitUnspent asks for the unspent deposits, with short requests one right
+// after the other, until there are n.
 func (s *story) waitUnspent(loopd *regtest.Loopd, n int) {
 	s.Helper()
 

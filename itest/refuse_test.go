@@ -50,7 +50,9 @@ func (s *story) seal(content *backup.Content, lnd *regtest.Lnd) file {
 	sealed, err := backup.Seal(content, s.backupKeys(lnd), rand.Reader)
 	require.NoError(s, err)
 
-	return file{backup.FileName(content.TokenID, content.TokenCreated), sealed}
+	return file{
+		backup.FileName(content.TokenID, content.TokenCreated), sealed,
+	}
 }
 
 // corrupt returns a damaged copy of a backup: one byte in the middle, as a bad

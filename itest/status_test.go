@@ -18,8 +18,8 @@ import (
 // other.
 const maxSteps = 1_000
 
-// statusPatience is how long a status may take on a busy machine. An answer that
-// waits for lnd takes longer: none comes while its calls are held.
+// statusPatience is how long a status may take on a busy machine. An answer
+// that waits for lnd takes longer: none comes while its calls are held.
 const statusPatience = 20 * time.Second
 
 // revealing are the calls to lnd of which each state of a restore makes at

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/btcsuite/btcd/btcec/v2/schnorr"
 	"github.com/btcsuite/btcd/btcutil/hdkeychain"
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/btcsuite/btcd/txscript"
@@ -132,9 +131,9 @@ func taprootScript(account *hdkeychain.ExtendedKey, index uint32) ([]byte,
 		return nil, err
 	}
 
-	return txscript.NewScriptBuilder().AddOp(txscript.OP_1).AddData(
-		schnorr.SerializePubKey(txscript.ComputeTaprootKeyNoScript(key)),
-	).Script()
+	output := txscript.ComputeTaprootKeyNoScript(key)
+
+	return txscript.PayToTaprootScript(output)
 }
 
 // sweepScripts returns the output scripts that the sweeps of the live deposits
