@@ -200,3 +200,20 @@ func TestReceiveDamaged(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, data[1:], kept)
 }
+
+// TestOnOneDisk checks that a user is warned whose copies are all on one disk,
+// and nobody else.
+func TestOnOneDisk(t *testing.T) {
+	one, _ := newStore(t, 1)
+	require.False(t, one.OnOneDisk())
+
+	two, places := newStore(t, 2)
+	if _, ok := durable.SameDevice(places[0], places[1]); !ok {
+		t.Skip("this system does not tell")
+	}
+	require.True(t, two.OnOneDisk())
+
+	places = append(places, filepath.Join(places[0], "gone"))
+	gone := NewStore(durable.OS(), "regtest", places)
+	require.False(t, gone.OnOneDisk())
+}
