@@ -157,6 +157,10 @@ func (d *Daemon) openStores() error {
 		node:  d.node,
 		store: backup.NewStore(files, d.cfg.Network, places),
 	}
+	if d.backups.store.OnOneDisk() {
+		log.Warnf("Every backup place is on the disk of the data " +
+			"directory: they are lost together")
+	}
 	d.tokens = generation.NewFiles(files, d.cfg.DataDir)
 	d.database = &loopDatabase{cfg: d.cfg, params: d.params}
 	d.nodePort = &nodePort{node: d.node, params: d.params}

@@ -49,6 +49,16 @@ func (d *Daemon) warnings(ctx context.Context) []*recoveryrpc.Warning {
 	if warning := d.rowAloneWarning(ctx); warning != nil {
 		result = append(result, warning)
 	}
+	if d.backups.store.OnOneDisk() {
+		result = append(result, &recoveryrpc.Warning{
+			Code: "ONE_DISK",
+			Sentence: "Every backup place is on the disk of " +
+				"loopd's data directory: they are lost " +
+				"together.",
+			NextCommand: "give a directory on another disk with " +
+				"--recovery.backupdir",
+		})
+	}
 
 	return append(result, d.blindWarnings()...)
 }
