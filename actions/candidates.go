@@ -111,9 +111,9 @@ func usable(entries []backup.Entry, network string) []backup.Entry {
 }
 
 // choose returns the newest of the valid files that the request allows and that
-// fits to what is in place, or nil; of several equal ones the first, in the order
-// of the places. A token that the user asked for by its id is not passed over
-// in silence: what stands in its way blocks the run.
+// fits to what is in place, or nil; of several equal ones the first, in the
+// order of the places. A token that the user asked for by its id is not passed
+// over in silence: what stands in its way blocks the run.
 func choose(valid []backup.Entry, request Request, here inPlace) (*backup.Entry,
 	error) {
 

@@ -41,24 +41,32 @@ func (s *story) putForeign() {
 func TestLocateNewest(t *testing.T) {
 	t.Parallel()
 
-	s := newStory(t)
-	newer := s.world.NewContent("bob", 0)
-	path := s.world.Backups.Put(place, newer)
-	s.world.Backups.Put(second, newer)
-	s.putForeign()
+	// Neither the order of the names nor that of the ids is that of age.
+	lower := 0
+	for _, name := range []string{"bob", "carol", "dave", "erin"} {
+		s := newStory(t)
+		newer := s.world.NewContent(name, 0)
+		path := s.world.Backups.Put(place, newer)
+		s.world.Backups.Put(second, newer)
+		s.putForeign()
 
-	facts := s.done(states.LocateBackup, actions.Facts{})
-	require.Equal(t, path, facts.Located.Path)
-	require.Equal(t, hex.EncodeToString(newer.TokenID[:]),
-		facts.Located.TokenID)
-	require.Equal(t, []string{s.tokenID()}, facts.Located.Others)
-	require.NotEmpty(t, facts.Node)
+		facts := s.done(states.LocateBackup, actions.Facts{})
+		require.Equal(t, path, facts.Located.Path)
+		id := hex.EncodeToString(newer.TokenID[:])
+		require.Equal(t, id, facts.Located.TokenID)
+		require.Equal(t, []string{s.tokenID()}, facts.Located.Others)
+		require.NotEmpty(t, facts.Node)
+		if id < s.tokenID() {
+			lower++
+		}
 
-	facts = s.done(states.LocateBackup, actions.Facts{
-		Request: actions.Request{TokenID: s.tokenID()},
-	})
-	require.Equal(t, s.file, facts.Located.Path)
-	s.untouched()
+		facts = s.done(states.LocateBackup, actions.Facts{
+			Request: actions.Request{TokenID: s.tokenID()},
+		})
+		require.Equal(t, s.file, facts.Located.Path)
+		s.untouched()
+	}
+	require.Positive(t, lower)
 }
 
 // TestLocateTie shows that the choice between two tokens of one time does not

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/btcutil/hdkeychain"
 	"github.com/looprecovery/looprecovery/actions"
+	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/internal/twin"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
@@ -161,6 +163,40 @@ func TestReconciledCoverage(t *testing.T) {
 		require.Empty(t, after.Summary, name)
 	}
 	s.done(states.Reconciled, good)
+}
+
+// changingScanner is a scanner whose stored outputs change between two reads.
+type changingScanner struct {
+	actions.Scanner
+
+	reads int
+}
+
+// Result returns the stored outputs, with another value every other time.
+func (c *changingScanner) Result(ctx context.Context, runID string) (
+	[]chainscan.Output, error) {
+
+	outputs, err := c.Scanner.Result(ctx, runID)
+	outputs[0].Value += btcutil.Amount(c.reads % 2)
+	c.reads++
+
+	return outputs, err
+}
+
+// TestReconciledChanged shows that a result that changes while it is summed up
+// is not declared final.
+func TestReconciledChanged(t *testing.T) {
+	t.Parallel()
+
+	s := newStory(t)
+	facts := s.upTo(states.Reconciled)
+	deps := s.world.Deps()
+	deps.Scanner = &changingScanner{Scanner: s.world.Scanner}
+	outcome, err := actions.Set(deps, runID)[states.Reconciled](
+		t.Context(), facts,
+	)
+	require.ErrorContains(t, err, "changed")
+	require.Empty(t, outcome.Facts.Summary)
 }
 
 // TestReconciledLookAhead shows that a setting changed between scan and check

@@ -139,9 +139,10 @@ func TestWholeRun(t *testing.T) {
 var effects = []string{
 	"checkpoint.Commit", "disk.Chmod", "disk.CreateNew", "disk.Link",
 	"disk.Mkdir", "disk.Remove", "disk.Rename", "disk.Sync",
-	"disk.SyncDir", "disk.Write", "gate.Close", "gate.Open", "node.AdvanceKey", "node.DeriveKey",
-	"node.ImportScript", "rows.Create", "scanner.Scan", "tokens.Place",
-	"tokens.SetAside", "visibility.ImportDone", "visibility.ImportIntent",
+	"disk.SyncDir", "disk.Write", "gate.Close", "gate.Open",
+	"node.AdvanceKey", "node.DeriveKey", "node.ImportScript",
+	"rows.Create", "scanner.Scan", "tokens.Place", "tokens.SetAside",
+	"visibility.ImportDone", "visibility.ImportIntent",
 	"visibility.Publish",
 }
 

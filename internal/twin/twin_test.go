@@ -311,7 +311,9 @@ func TestDisk(t *testing.T) {
 	lost := 0
 	for nth := 0; ; nth++ {
 		again := NewWorld()
-		again.SetHook(FailAt(Point{Call: "disk.SyncDir"}, 1, ErrCrashed))
+		again.SetHook(FailAt(
+			Point{Call: "disk.SyncDir"}, 1, ErrCrashed,
+		))
 		require.Error(t, durable.Publish(
 			again.Disk, DataDir, "file", data, 0o400,
 		))
