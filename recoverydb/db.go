@@ -66,6 +66,12 @@ func Open(path string) (*DB, error) {
 		return nil, errors.Join(err, writer.Close())
 	}
 
+	// No connection is kept for the next reader. A reader that goes away in
+	// the middle is interrupted, and a statement that the driver left open
+	// then would hold the next one to the moment of the first: it was seen
+	// once that a run which had just been stored could not be found.
+	reader.SetMaxIdleConns(0)
+
 	return &DB{writer: writer, reader: reader}, nil
 }
 
