@@ -40,7 +40,7 @@ func (c *Checkpoint) Load(ctx context.Context) (*chainscan.Cursor,
 		cursor  *chainscan.Cursor
 		outputs []chainscan.Output
 	)
-	err := c.db.view(ctx, func(tx *sql.Tx) error {
+	err := c.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		var err error
 		if cursor, err = c.loadCursor(ctx, tx); err != nil {
 			return fmt.Errorf("scan cursor: %w", err)
@@ -75,7 +75,7 @@ func (c *Checkpoint) Result(ctx context.Context) ([]chainscan.Output, error) {
 
 // Commit stores a chunk in one transaction.
 func (c *Checkpoint) Commit(ctx context.Context, chunk chainscan.Chunk) error {
-	return c.db.tx(ctx, func(tx *sql.Tx) error {
+	return c.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := c.saveCursor(ctx, tx, chunk.Cursor); err != nil {
 			return fmt.Errorf("scan cursor: %w", err)
 		}

@@ -66,12 +66,6 @@ func Open(path string) (*DB, error) {
 		return nil, errors.Join(err, writer.Close())
 	}
 
-	// No connection is kept for the next reader. A reader that goes away in
-	// the middle is interrupted, and a statement that the driver left open
-	// then would hold the next one to the moment of the first: it was seen
-	// once that a run which had just been stored could not be found.
-	reader.SetMaxIdleConns(0)
-
 	return &DB{writer: writer, reader: reader}, nil
 }
 
@@ -80,31 +74,46 @@ func (db *DB) Close() error {
 	return errors.Join(db.reader.Close(), db.writer.Close())
 }
 
+// body is what runs in a transaction. The context is for its statements.
+type body func(ctx context.Context, tx *sql.Tx) error
+
 // tx runs a function in one write transaction. If the function or the commit
 // fails nothing of it is stored. The transaction takes the write lock at its
 // begin, so that what it reads is still true when it writes.
-func (db *DB) tx(ctx context.Context, body func(*sql.Tx) error) error {
+func (db *DB) tx(ctx context.Context, body body) error {
 	return inTx(ctx, db.writer, nil, body)
 }
 
 // view runs a function in one read transaction: all that it reads is of one
 // moment. It never waits for a writer.
-func (db *DB) view(ctx context.Context, body func(*sql.Tx) error) error {
+func (db *DB) view(ctx context.Context, body body) error {
 	return inTx(ctx, db.reader, &sql.TxOptions{ReadOnly: true}, body)
 }
 
 // inTx runs a function in a transaction of the given pool.
+//
+// The caller's context ends the wait for a connection, and no statement: they
+// are short, and with this driver an interrupted one can leave its transaction
+// open on the connection, where the next reader would be answered from the
+// moment at which the interrupted one began.
 func inTx(ctx context.Context, pool *sql.DB, options *sql.TxOptions,
-	body func(*sql.Tx) error) error {
+	body body) error {
 
-	tx, err := pool.BeginTx(ctx, options)
+	connection, err := pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close() }()
+
+	ctx = context.WithoutCancel(ctx)
+	tx, err := connection.BeginTx(ctx, options)
 	if err != nil {
 		return err
 	}
 	// After a commit this does nothing.
 	defer func() { _ = tx.Rollback() }()
 
-	if err := body(tx); err != nil {
+	if err := body(ctx, tx); err != nil {
 		return err
 	}
 

@@ -73,7 +73,7 @@ func TestReadersDoNotWait(t *testing.T) {
 
 	count := func() int {
 		var runs int
-		err := db.view(ctx, func(tx *sql.Tx) error {
+		err := db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 			return tx.QueryRowContext(
 				ctx, "SELECT count(*) FROM runs",
 			).Scan(&runs)
@@ -83,7 +83,7 @@ func TestReadersDoNotWait(t *testing.T) {
 		return runs
 	}
 
-	err := db.tx(ctx, func(tx *sql.Tx) error {
+	err := db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO runs VALUES ('a', "+
 			"'', 1, '', '', '', '', 0, '', 0, 0, 0, 0, 0, 0, 0, "+
 			"0, 0, x'', NULL)")
@@ -140,7 +140,7 @@ func TestMigrationIsAtomic(t *testing.T) {
 		name: {Data: []byte("CREATE TABLE half (x); broken;")},
 	})
 	require.NoError(t, err)
-	err = db.tx(ctx, func(tx *sql.Tx) error {
+	err = db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return apply(ctx, tx, steps, before)
 	})
 	require.Error(t, err)

@@ -30,7 +30,7 @@ const runColumns = "id, kind, version, state, blocked_from, reason, detail, " +
 
 // CreateRun implements recoveryfsm.Journal.
 func (j *Journal) CreateRun(ctx context.Context, run recoveryfsm.Run) error {
-	return j.db.tx(ctx, func(tx *sql.Tx) error {
+	return j.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		var unfinished int
 		err := tx.QueryRowContext(ctx, "SELECT count(*) FROM runs "+
 			"WHERE finished = 0").Scan(&unfinished)
@@ -55,7 +55,7 @@ func (j *Journal) CreateRun(ctx context.Context, run recoveryfsm.Run) error {
 
 // SaveIntent implements recoveryfsm.Journal.
 func (j *Journal) SaveIntent(ctx context.Context, run recoveryfsm.Run) error {
-	return j.db.tx(ctx, func(tx *sql.Tx) error {
+	return j.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		err := expect(ctx, tx, run.ID, run.Position())
 		if err != nil {
 			return err
@@ -70,7 +70,7 @@ func (j *Journal) SaveIntent(ctx context.Context, run recoveryfsm.Run) error {
 
 // SaveStatus implements recoveryfsm.Journal.
 func (j *Journal) SaveStatus(ctx context.Context, run recoveryfsm.Run) error {
-	return j.db.tx(ctx, func(tx *sql.Tx) error {
+	return j.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return replace(ctx, tx, run, run.Position())
 	})
 }
@@ -79,7 +79,7 @@ func (j *Journal) SaveStatus(ctx context.Context, run recoveryfsm.Run) error {
 func (j *Journal) SaveStep(ctx context.Context, run recoveryfsm.Run,
 	event recoveryfsm.Event) error {
 
-	return j.db.tx(ctx, func(tx *sql.Tx) error {
+	return j.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		err := replace(ctx, tx, run, event.Position())
 		if err != nil {
 			return err
@@ -103,7 +103,7 @@ func (j *Journal) SaveProgress(ctx context.Context, id string,
 		return err
 	}
 
-	return j.db.tx(ctx, func(tx *sql.Tx) error {
+	return j.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, "UPDATE runs SET "+
 			"progress = ? WHERE id = ?", text, id)
 		if err != nil {
@@ -154,56 +154,64 @@ func (j *Journal) Unfinished(ctx context.Context) (*recoveryfsm.Run, error) {
 func (j *Journal) Events(ctx context.Context, id string, after uint64,
 	limit int) ([]recoveryfsm.Event, error) {
 
-	rows, err := j.db.reader.QueryContext(ctx, "SELECT seq, time, "+
-		"from_state, event, to_state, reason, detail FROM events "+
-		"WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?", id, after,
-		limit)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-
 	var events []recoveryfsm.Event
-	for rows.Next() {
-		var (
-			event recoveryfsm.Event
-			saved int64
-		)
-		err := rows.Scan(
-			&event.Seq, &saved, &event.From, &event.Event,
-			&event.To, &event.Reason, &event.Detail,
-		)
+	err := j.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, "SELECT seq, time, "+
+			"from_state, event, to_state, reason, detail FROM "+
+			"events WHERE run_id = ? AND seq > ? ORDER BY seq "+
+			"LIMIT ?", id, after, limit)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		event.Time = moment(saved)
-		events = append(events, event)
-	}
+		defer func() { _ = rows.Close() }()
 
-	return events, rows.Err()
+		for rows.Next() {
+			var (
+				event recoveryfsm.Event
+				saved int64
+			)
+			err := rows.Scan(
+				&event.Seq, &saved, &event.From, &event.Event,
+				&event.To, &event.Reason, &event.Detail,
+			)
+			if err != nil {
+				return err
+			}
+			event.Time = moment(saved)
+			events = append(events, event)
+		}
+
+		return rows.Err()
+	})
+
+	return events, err
 }
 
 // query returns the runs that a clause selects.
 func (j *Journal) query(ctx context.Context, clause string, args ...any) (
 	[]recoveryfsm.Run, error) {
 
-	rows, err := j.db.reader.QueryContext(ctx, "SELECT "+runColumns+
-		", progress FROM runs "+clause, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-
 	var runs []recoveryfsm.Run
-	for rows.Next() {
-		run, err := scanRun(rows)
+	err := j.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, "SELECT "+runColumns+
+			", progress FROM runs "+clause, args...)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		runs = append(runs, run)
-	}
+		defer func() { _ = rows.Close() }()
 
-	return runs, rows.Err()
+		for rows.Next() {
+			run, err := scanRun(rows)
+			if err != nil {
+				return err
+			}
+			runs = append(runs, run)
+		}
+
+		return rows.Err()
+	})
+
+	return runs, err
 }
 
 // expect returns nil if the stored run is unfinished and at the given position.

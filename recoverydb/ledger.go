@@ -29,7 +29,7 @@ func (db *DB) Ledger() *Ledger {
 // Load returns everything that was committed.
 func (l *Ledger) Load(ctx context.Context) (*lndview.Snapshot, error) {
 	snapshot := lndview.NewSnapshot()
-	err := l.db.view(ctx, func(tx *sql.Tx) error {
+	err := l.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		for _, load := range []func(context.Context, *sql.Tx,
 			*lndview.Snapshot) error{
 
@@ -52,7 +52,7 @@ func (l *Ledger) Load(ctx context.Context) (*lndview.Snapshot, error) {
 // Commit stores a change in one transaction. Its parts take effect in the order
 // of lndview.Change's fields.
 func (l *Ledger) Commit(ctx context.Context, change lndview.Change) error {
-	return l.db.tx(ctx, func(tx *sql.Tx) error {
+	return l.db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		w := &ledgerWriter{ctx: ctx, tx: tx}
 
 		for _, pkScript := range change.Replace {

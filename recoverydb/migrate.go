@@ -61,7 +61,7 @@ func migrate(ctx context.Context, writer *sql.DB) error {
 		known = steps[len(steps)-1].version
 	}
 
-	return inTx(ctx, writer, nil, func(tx *sql.Tx) error {
+	return inTx(ctx, writer, nil, func(ctx context.Context, tx *sql.Tx) error {
 		var found int
 		err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(
 			&found,
