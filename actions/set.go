@@ -29,18 +29,21 @@ var (
 	errNoCoverage   = errors.New("no scan has been finished")
 )
 
-// Set returns the action of every working state, for one run.
-func Set(deps Deps, runID string) map[states.State]Action {
+// newRun returns a run with the defaults of the settings filled in.
+func newRun(deps Deps, id string) *run {
 	if deps.LookAhead == 0 {
 		deps.LookAhead = chainscan.DefaultLookAhead
 	}
 	if deps.IndexBound == 0 {
 		deps.IndexBound = DefaultIndexBound
 	}
-	r := &run{
-		Deps: deps,
-		id:   runID,
-	}
+
+	return &run{Deps: deps, id: id}
+}
+
+// Set returns the action of every working state, for one run.
+func Set(deps Deps, runID string) map[states.State]Action {
+	r := newRun(deps, runID)
 
 	return map[states.State]Action{
 		states.LocateBackup:    r.action(r.locateBackup),

@@ -63,6 +63,58 @@ func (s *Store) Publish(ctx context.Context, content *Content, keys Keys) (
 		return Report{}, err
 	}
 
+	return s.publish(ctx, content, data, keys)
+}
+
+// Import is Publish for a backup that comes from elsewhere, whose contents are
+// given as well. The bytes are published as they are if they are of our own
+// format; from a file of the older one a new file is made. Another valid backup
+// that claims the same token with different contents, in any place, is refused
+// with a *ConflictError: nobody could tell later which of the two is right.
+func (s *Store) Import(ctx context.Context, data []byte, content *Content,
+	keys Keys) (Report, error) {
+
+	s.writing.Lock()
+	defer s.writing.Unlock()
+
+	for _, place := range s.places {
+		// A place that cannot be read fails when it is written to.
+		entries, _ := s.generationIn(ctx, place, content, keys)
+		for _, entry := range entries {
+			if entry.Verdict == OK && !entry.protects(content) {
+				return Report{}, &ConflictError{
+					Path: entry.Path,
+				}
+			}
+		}
+	}
+
+	if FormatOf(data) != Native {
+		var err error
+		data, err = s.bytesOf(ctx, content, keys)
+		if err != nil {
+			return Report{}, err
+		}
+	}
+
+	return s.publish(ctx, content, data, keys)
+}
+
+// ConflictError says that a valid backup claims a token with other contents.
+type ConflictError struct {
+	// Path is the backup that is there.
+	Path string
+}
+
+// Error implements error.
+func (e *ConflictError) Error() string {
+	return e.Path + " claims the same token with different contents"
+}
+
+// publish publishes a file in all places.
+func (s *Store) publish(ctx context.Context, content *Content, data []byte,
+	keys Keys) (Report, error) {
+
 	var report Report
 	for _, place := range s.places {
 		result := PlaceReport{Place: place}

@@ -143,9 +143,41 @@ func (s *Store) Judge(path string, keys Keys) (Entry, error) {
 	if err != nil {
 		return entry, err
 	}
+	// A received file has a name of our own making.
+	named := entry.Place != s.received()
+
+	return s.judgeData(entry, data, keys, named)
+}
+
+// JudgeBytes judges a file that is not on this machine. Its name must match the
+// contents if it claims to be a backup's; any other name says nothing. The
+// entry's path is that name. What is wrong with the file is a verdict.
+func (s *Store) JudgeBytes(name string, data []byte, keys Keys) (Entry,
+	error) {
+
+	entry := Entry{Path: name, Size: int64(len(data))}
+	if len(data) > MaxFileSize {
+		entry.Verdict = NotABackup
+		entry.Detail = fmt.Sprintf("%d bytes", len(data))
+
+		return entry, nil
+	}
+	_, claims := parseName(filepath.Base(name))
+
+	return s.judgeData(entry, data, keys, claims)
+}
+
+// judgeData fills in the verdict on a file's bytes, and on its name if that is
+// to be that of its contents.
+func (s *Store) judgeData(entry Entry, data []byte, keys Keys, named bool) (
+	Entry, error) {
+
 	entry.SHA256 = sha256.Sum256(data)
 
-	err = s.judge(&entry, data, keys)
+	err := s.judge(&entry, data, keys)
+	if err == nil && named {
+		err = entry.checkName()
+	}
 	var verdict *Error
 	switch {
 	case errors.As(err, &verdict):
@@ -165,29 +197,22 @@ func (s *Store) Judge(path string, keys Keys) (Entry, error) {
 // judge fills an entry from a file's bytes. A verdict is an *Error.
 func (s *Store) judge(entry *Entry, data []byte, keys Keys) error {
 	entry.Format = FormatOf(data)
-
-	var err error
 	if entry.Format == Legacy {
-		err = s.judgeLegacy(entry, data, keys)
-	} else {
-		err = s.judgeNative(entry, data, keys)
-	}
-	if err != nil {
-		return err
+		return s.judgeLegacy(entry, data, keys)
 	}
 
-	// A received file has a name of our own making.
-	if entry.Place == s.received() {
-		return nil
+	return s.judgeNative(entry, data, keys)
+}
+
+// checkName makes sure that the name of a file matches its contents.
+func (e *Entry) checkName() error {
+	want := FileName(e.TokenID, e.TokenCreated)
+	if e.Format == Legacy {
+		want = LegacyFileName(e.TokenID, e.TokenCreated)
 	}
-	want := FileName(entry.TokenID, entry.TokenCreated)
-	if entry.Format == Legacy {
-		want = LegacyFileName(entry.TokenID, entry.TokenCreated)
-	}
-	name, ok := parseName(filepath.Base(entry.Path))
-	if !ok || name.format != entry.Format ||
-		name.tokenID != entry.TokenID ||
-		!name.created.Equal(entry.TokenCreated) {
+	name, ok := parseName(filepath.Base(e.Path))
+	if !ok || name.format != e.Format || name.tokenID != e.TokenID ||
+		!name.created.Equal(e.TokenCreated) {
 
 		return refuse(NameMismatch, "it should be called %s", want)
 	}

@@ -9,8 +9,8 @@ var readOps = []bakery.Op{
 	{Entity: "swap", Action: "read"},
 }
 
-// writeOps are what a caller needs to act on recoveries: they place an L402
-// token and a static address.
+// writeOps are what a caller needs to act on recoveries and backups: they place
+// an L402 token and a static address, or show the token.
 var writeOps = []bakery.Op{
 	{Entity: "auth", Action: "write"},
 	{Entity: "loop", Action: "in"},
@@ -28,4 +28,12 @@ var RequiredPermissions = map[string][]bakery.Op{
 	Recovery_ResumeRecovery_FullMethodName:    writeOps,
 	Recovery_CancelRecovery_FullMethodName:    writeOps,
 	Recovery_ListBackups_FullMethodName:       readOps,
+	Recovery_GetHistory_FullMethodName:        readOps,
+	Recovery_PlanRestore_FullMethodName:       readOps,
+	Recovery_VerifyBackup_FullMethodName:      readOps,
+	Recovery_InspectBackup_FullMethodName:     readOps,
+	Recovery_RevealBackup_FullMethodName:      writeOps,
+	Recovery_CreateBackup_FullMethodName:      writeOps,
+	Recovery_ExportBackup_FullMethodName:      readOps,
+	Recovery_ImportBackup_FullMethodName:      writeOps,
 }

@@ -26,6 +26,14 @@ const (
 	Recovery_ResumeRecovery_FullMethodName    = "/recoveryrpc.Recovery/ResumeRecovery"
 	Recovery_CancelRecovery_FullMethodName    = "/recoveryrpc.Recovery/CancelRecovery"
 	Recovery_ListBackups_FullMethodName       = "/recoveryrpc.Recovery/ListBackups"
+	Recovery_GetHistory_FullMethodName        = "/recoveryrpc.Recovery/GetHistory"
+	Recovery_PlanRestore_FullMethodName       = "/recoveryrpc.Recovery/PlanRestore"
+	Recovery_VerifyBackup_FullMethodName      = "/recoveryrpc.Recovery/VerifyBackup"
+	Recovery_InspectBackup_FullMethodName     = "/recoveryrpc.Recovery/InspectBackup"
+	Recovery_RevealBackup_FullMethodName      = "/recoveryrpc.Recovery/RevealBackup"
+	Recovery_CreateBackup_FullMethodName      = "/recoveryrpc.Recovery/CreateBackup"
+	Recovery_ExportBackup_FullMethodName      = "/recoveryrpc.Recovery/ExportBackup"
+	Recovery_ImportBackup_FullMethodName      = "/recoveryrpc.Recovery/ImportBackup"
 )
 
 // RecoveryClient is the client API for Recovery service.
@@ -73,6 +81,37 @@ type RecoveryClient interface {
 	// loop: `backup list`
 	// ListBackups reads and judges every backup file in every backup place.
 	ListBackups(ctx context.Context, in *ListBackupsRequest, opts ...grpc.CallOption) (*ListBackupsResponse, error)
+	// loop: `recover history`
+	// GetHistory returns the events of a run from the journal.
+	GetHistory(ctx context.Context, in *GetHistoryRequest, opts ...grpc.CallOption) (*GetHistoryResponse, error)
+	// loop: `recover --dry_run`
+	// PlanRestore goes through a restore up to its first effect and tells what it
+	// would do and what stands in its way. Nothing is written, neither by loopd
+	// nor in lnd.
+	PlanRestore(ctx context.Context, in *PlanRestoreRequest, opts ...grpc.CallOption) (*PlanRestoreResponse, error)
+	// loop: `backup verify`
+	// VerifyBackup judges the bytes of a file. Nothing is written.
+	VerifyBackup(ctx context.Context, in *VerifyBackupRequest, opts ...grpc.CallOption) (*VerifyBackupResponse, error)
+	// loop: `backup inspect`
+	// InspectBackup judges the bytes of a file and returns what it holds, but for
+	// the token's bytes. Nothing is written.
+	InspectBackup(ctx context.Context, in *InspectBackupRequest, opts ...grpc.CallOption) (*InspectBackupResponse, error)
+	// loop: `backup inspect --secrets`
+	// RevealBackup is InspectBackup with the token's bytes: whoever has them can
+	// act as the client towards the server.
+	RevealBackup(ctx context.Context, in *RevealBackupRequest, opts ...grpc.CallOption) (*RevealBackupResponse, error)
+	// loop: `backup create`
+	// CreateBackup makes sure that every backup place holds a backup of the
+	// generation in place. What is there already is left as it is.
+	CreateBackup(ctx context.Context, in *CreateBackupRequest, opts ...grpc.CallOption) (*CreateBackupResponse, error)
+	// loop: `backup export`
+	// ExportBackup returns a backup as bytes, in the wanted format. Nothing is
+	// written.
+	ExportBackup(ctx context.Context, in *ExportBackupRequest, opts ...grpc.CallOption) (*ExportBackupResponse, error)
+	// loop: `backup import`
+	// ImportBackup puts a backup into every backup place. A file that is not in
+	// order is refused, and nothing is ever replaced.
+	ImportBackup(ctx context.Context, in *ImportBackupRequest, opts ...grpc.CallOption) (*ImportBackupResponse, error)
 }
 
 type recoveryClient struct {
@@ -162,6 +201,86 @@ func (c *recoveryClient) ListBackups(ctx context.Context, in *ListBackupsRequest
 	return out, nil
 }
 
+func (c *recoveryClient) GetHistory(ctx context.Context, in *GetHistoryRequest, opts ...grpc.CallOption) (*GetHistoryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetHistoryResponse)
+	err := c.cc.Invoke(ctx, Recovery_GetHistory_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *recoveryClient) PlanRestore(ctx context.Context, in *PlanRestoreRequest, opts ...grpc.CallOption) (*PlanRestoreResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlanRestoreResponse)
+	err := c.cc.Invoke(ctx, Recovery_PlanRestore_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *recoveryClient) VerifyBackup(ctx context.Context, in *VerifyBackupRequest, opts ...grpc.CallOption) (*VerifyBackupResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VerifyBackupResponse)
+	err := c.cc.Invoke(ctx, Recovery_VerifyBackup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *recoveryClient) InspectBackup(ctx context.Context, in *InspectBackupRequest, opts ...grpc.CallOption) (*InspectBackupResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(InspectBackupResponse)
+	err := c.cc.Invoke(ctx, Recovery_InspectBackup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *recoveryClient) RevealBackup(ctx context.Context, in *RevealBackupRequest, opts ...grpc.CallOption) (*RevealBackupResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevealBackupResponse)
+	err := c.cc.Invoke(ctx, Recovery_RevealBackup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *recoveryClient) CreateBackup(ctx context.Context, in *CreateBackupRequest, opts ...grpc.CallOption) (*CreateBackupResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateBackupResponse)
+	err := c.cc.Invoke(ctx, Recovery_CreateBackup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *recoveryClient) ExportBackup(ctx context.Context, in *ExportBackupRequest, opts ...grpc.CallOption) (*ExportBackupResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExportBackupResponse)
+	err := c.cc.Invoke(ctx, Recovery_ExportBackup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *recoveryClient) ImportBackup(ctx context.Context, in *ImportBackupRequest, opts ...grpc.CallOption) (*ImportBackupResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ImportBackupResponse)
+	err := c.cc.Invoke(ctx, Recovery_ImportBackup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RecoveryServer is the server API for Recovery service.
 // All implementations must embed UnimplementedRecoveryServer
 // for forward compatibility.
@@ -207,6 +326,37 @@ type RecoveryServer interface {
 	// loop: `backup list`
 	// ListBackups reads and judges every backup file in every backup place.
 	ListBackups(context.Context, *ListBackupsRequest) (*ListBackupsResponse, error)
+	// loop: `recover history`
+	// GetHistory returns the events of a run from the journal.
+	GetHistory(context.Context, *GetHistoryRequest) (*GetHistoryResponse, error)
+	// loop: `recover --dry_run`
+	// PlanRestore goes through a restore up to its first effect and tells what it
+	// would do and what stands in its way. Nothing is written, neither by loopd
+	// nor in lnd.
+	PlanRestore(context.Context, *PlanRestoreRequest) (*PlanRestoreResponse, error)
+	// loop: `backup verify`
+	// VerifyBackup judges the bytes of a file. Nothing is written.
+	VerifyBackup(context.Context, *VerifyBackupRequest) (*VerifyBackupResponse, error)
+	// loop: `backup inspect`
+	// InspectBackup judges the bytes of a file and returns what it holds, but for
+	// the token's bytes. Nothing is written.
+	InspectBackup(context.Context, *InspectBackupRequest) (*InspectBackupResponse, error)
+	// loop: `backup inspect --secrets`
+	// RevealBackup is InspectBackup with the token's bytes: whoever has them can
+	// act as the client towards the server.
+	RevealBackup(context.Context, *RevealBackupRequest) (*RevealBackupResponse, error)
+	// loop: `backup create`
+	// CreateBackup makes sure that every backup place holds a backup of the
+	// generation in place. What is there already is left as it is.
+	CreateBackup(context.Context, *CreateBackupRequest) (*CreateBackupResponse, error)
+	// loop: `backup export`
+	// ExportBackup returns a backup as bytes, in the wanted format. Nothing is
+	// written.
+	ExportBackup(context.Context, *ExportBackupRequest) (*ExportBackupResponse, error)
+	// loop: `backup import`
+	// ImportBackup puts a backup into every backup place. A file that is not in
+	// order is refused, and nothing is ever replaced.
+	ImportBackup(context.Context, *ImportBackupRequest) (*ImportBackupResponse, error)
 	mustEmbedUnimplementedRecoveryServer()
 }
 
@@ -237,6 +387,30 @@ func (UnimplementedRecoveryServer) CancelRecovery(context.Context, *CancelRecove
 }
 func (UnimplementedRecoveryServer) ListBackups(context.Context, *ListBackupsRequest) (*ListBackupsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method ListBackups not implemented")
+}
+func (UnimplementedRecoveryServer) GetHistory(context.Context, *GetHistoryRequest) (*GetHistoryResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method GetHistory not implemented")
+}
+func (UnimplementedRecoveryServer) PlanRestore(context.Context, *PlanRestoreRequest) (*PlanRestoreResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method PlanRestore not implemented")
+}
+func (UnimplementedRecoveryServer) VerifyBackup(context.Context, *VerifyBackupRequest) (*VerifyBackupResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method VerifyBackup not implemented")
+}
+func (UnimplementedRecoveryServer) InspectBackup(context.Context, *InspectBackupRequest) (*InspectBackupResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method InspectBackup not implemented")
+}
+func (UnimplementedRecoveryServer) RevealBackup(context.Context, *RevealBackupRequest) (*RevealBackupResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RevealBackup not implemented")
+}
+func (UnimplementedRecoveryServer) CreateBackup(context.Context, *CreateBackupRequest) (*CreateBackupResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method CreateBackup not implemented")
+}
+func (UnimplementedRecoveryServer) ExportBackup(context.Context, *ExportBackupRequest) (*ExportBackupResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ExportBackup not implemented")
+}
+func (UnimplementedRecoveryServer) ImportBackup(context.Context, *ImportBackupRequest) (*ImportBackupResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ImportBackup not implemented")
 }
 func (UnimplementedRecoveryServer) mustEmbedUnimplementedRecoveryServer() {}
 func (UnimplementedRecoveryServer) testEmbeddedByValue()                  {}
@@ -378,6 +552,150 @@ func _Recovery_ListBackups_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Recovery_GetHistory_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetHistoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RecoveryServer).GetHistory(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Recovery_GetHistory_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RecoveryServer).GetHistory(ctx, req.(*GetHistoryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Recovery_PlanRestore_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PlanRestoreRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RecoveryServer).PlanRestore(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Recovery_PlanRestore_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RecoveryServer).PlanRestore(ctx, req.(*PlanRestoreRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Recovery_VerifyBackup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VerifyBackupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RecoveryServer).VerifyBackup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Recovery_VerifyBackup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RecoveryServer).VerifyBackup(ctx, req.(*VerifyBackupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Recovery_InspectBackup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(InspectBackupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RecoveryServer).InspectBackup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Recovery_InspectBackup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RecoveryServer).InspectBackup(ctx, req.(*InspectBackupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Recovery_RevealBackup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevealBackupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RecoveryServer).RevealBackup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Recovery_RevealBackup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RecoveryServer).RevealBackup(ctx, req.(*RevealBackupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Recovery_CreateBackup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateBackupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RecoveryServer).CreateBackup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Recovery_CreateBackup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RecoveryServer).CreateBackup(ctx, req.(*CreateBackupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Recovery_ExportBackup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExportBackupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RecoveryServer).ExportBackup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Recovery_ExportBackup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RecoveryServer).ExportBackup(ctx, req.(*ExportBackupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Recovery_ImportBackup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ImportBackupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RecoveryServer).ImportBackup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Recovery_ImportBackup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RecoveryServer).ImportBackup(ctx, req.(*ImportBackupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Recovery_ServiceDesc is the grpc.ServiceDesc for Recovery service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -408,6 +726,38 @@ var Recovery_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListBackups",
 			Handler:    _Recovery_ListBackups_Handler,
+		},
+		{
+			MethodName: "GetHistory",
+			Handler:    _Recovery_GetHistory_Handler,
+		},
+		{
+			MethodName: "PlanRestore",
+			Handler:    _Recovery_PlanRestore_Handler,
+		},
+		{
+			MethodName: "VerifyBackup",
+			Handler:    _Recovery_VerifyBackup_Handler,
+		},
+		{
+			MethodName: "InspectBackup",
+			Handler:    _Recovery_InspectBackup_Handler,
+		},
+		{
+			MethodName: "RevealBackup",
+			Handler:    _Recovery_RevealBackup_Handler,
+		},
+		{
+			MethodName: "CreateBackup",
+			Handler:    _Recovery_CreateBackup_Handler,
+		},
+		{
+			MethodName: "ExportBackup",
+			Handler:    _Recovery_ExportBackup_Handler,
+		},
+		{
+			MethodName: "ImportBackup",
+			Handler:    _Recovery_ImportBackup_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
