@@ -19,10 +19,7 @@ func (r *run) decrypt(ctx context.Context, facts *Facts) (states.Event, error) {
 		return "", err
 	}
 
-	generation, err := newGeneration(
-		content.Network, content.TokenID, content.TokenCreated,
-		content.Address, r.Node.Params(),
-	)
+	generation, err := NewGeneration(content, r.Node.Params())
 	if err != nil {
 		return "", &BlockError{
 			Reason: states.BackupIncomplete,

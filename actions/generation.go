@@ -9,6 +9,7 @@ import (
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/lightningnetwork/lnd/keychain"
+	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/staticaddr"
 )
 
@@ -52,6 +53,17 @@ func newGeneration(network string, tokenID [32]byte, created time.Time,
 		FamiliesFirstHeight: descriptor.FamiliesFirstHeight,
 		Address:             address,
 	}, nil
+}
+
+// NewGeneration returns the part of a backup that is not secret. An error means
+// that the contents do not suffice to restore.
+func NewGeneration(content *backup.Content, params *chaincfg.Params) (
+	*Generation, error) {
+
+	return newGeneration(
+		content.Network, content.TokenID, content.TokenCreated,
+		content.Address, params,
+	)
 }
 
 // Descriptor returns what determines the addresses of the generation.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/jessevdk/go-flags"
 	upstream "github.com/lightninglabs/loop/loopd"
@@ -23,6 +24,15 @@ const (
 	// maxKeyMargin bounds --recovery.keymargin, in keys: each costs lnd a
 	// few milliseconds and a write.
 	maxKeyMargin = 1_000_000
+
+	// maxKeySearch bounds --recovery.keysearch, in keys: a key takes some
+	// 50 microseconds.
+	maxKeySearch = 1_000_000
+
+	// defaultCheckInterval is the default of --recovery.checkinterval, and
+	// minCheckInterval its smallest value.
+	defaultCheckInterval = 24 * time.Hour
+	minCheckInterval     = time.Second
 )
 
 // Config is upstream's configuration, complete and unchanged, plus our own
@@ -44,6 +54,10 @@ type RecoveryConfig struct {
 
 	LookAhead uint32 `long:"lookahead" description:"The number of unused addresses beyond the last used one that a scan looks for in each key family."`
 
+	CheckInterval time.Duration `long:"checkinterval" description:"How often every copy of every backup is read, decrypted and judged; 0 for never."`
+
+	KeySearch uint32 `long:"keysearch" description:"The highest index at which the client key is looked for when a backup, one of the older format, does not tell it."`
+
 	KeyMargin uint32 `long:"keymargin" description:"The number of keys of the static address family that are skipped after a restore, since HTLC keys leave no trace to scan for."`
 }
 
@@ -52,9 +66,11 @@ func DefaultConfig() Config {
 	return Config{
 		Config: upstream.DefaultConfig(),
 		Recovery: RecoveryConfig{
-			AutoRestore: "on",
-			LookAhead:   chainscan.DefaultLookAhead,
-			KeyMargin:   actions.DefaultKeyMargin,
+			AutoRestore:   "on",
+			LookAhead:     chainscan.DefaultLookAhead,
+			CheckInterval: defaultCheckInterval,
+			KeySearch:     actions.DefaultIndexBound,
+			KeyMargin:     actions.DefaultKeyMargin,
 		},
 	}
 }
@@ -125,6 +141,14 @@ func (c *RecoveryConfig) validate() error {
 	if c.KeyMargin > maxKeyMargin {
 		return fmt.Errorf("--recovery.keymargin must be at most %d",
 			maxKeyMargin)
+	}
+	if c.KeySearch > maxKeySearch {
+		return fmt.Errorf("--recovery.keysearch must be at most %d",
+			maxKeySearch)
+	}
+	if c.CheckInterval != 0 && c.CheckInterval < minCheckInterval {
+		return fmt.Errorf("--recovery.checkinterval must be 0 or at "+
+			"least %v", minCheckInterval)
 	}
 	if int(c.MinCopies) > len(c.BackupDirs) {
 		return fmt.Errorf("--recovery.mincopies asks for %d copies, "+

@@ -53,6 +53,7 @@ type Daemon struct {
 	chain     *chainPort
 	nodePort  *nodePort
 	view      *lndview.View
+	judge     *judge
 	protector *protector
 	deps      actions.Deps
 	engine    *recoveryfsm.Engine
@@ -170,6 +171,11 @@ func (d *Daemon) openStores() error {
 		return err
 	}
 
+	d.judge = &judge{
+		backups:    d.backups,
+		node:       d.nodePort,
+		indexBound: d.cfg.Recovery.KeySearch,
+	}
 	d.protector = &protector{
 		network: d.cfg.Network,
 		backups: d.backups,
@@ -190,6 +196,7 @@ func (d *Daemon) openStores() error {
 		Network:    d.cfg.Network,
 		LookAhead:  d.cfg.Recovery.LookAhead,
 		KeyMargin:  d.cfg.Recovery.KeyMargin,
+		IndexBound: d.cfg.Recovery.KeySearch,
 	}
 	d.engine = d.newEngine()
 	d.gate.start = d.startEmbedded
@@ -219,6 +226,7 @@ func (d *Daemon) work() error {
 	if err := d.untilReady(ctx, d.prepare); err != nil {
 		return ignoreEnd(ctx, err)
 	}
+	go d.keepBackups(ctx)
 
 	return ignoreEnd(ctx, d.gate.run(ctx))
 }

@@ -143,6 +143,20 @@ func (g *gate) Close(ctx context.Context) error {
 	}
 }
 
+// task names what the embedded daemon must not be interrupted in now, or
+// returns the empty string.
+func (g *gate) task(ctx context.Context) (string, error) {
+	g.mu.Lock()
+	running, held := g.cycle, g.held
+	g.mu.Unlock()
+
+	if running == nil || held {
+		return "", nil
+	}
+
+	return g.busy(ctx, running)
+}
+
 // Open implements actions.Gate.
 func (g *gate) Open() {
 	g.mu.Lock()

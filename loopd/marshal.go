@@ -68,18 +68,25 @@ func marshalRun(run recoveryfsm.Run) *recoveryrpc.Run {
 			EtaSeconds:      uint64(progress.ETA.Seconds()),
 		}
 	}
-	if located := facts.Located; located != nil {
-		result.Backup = &recoveryrpc.LocatedBackup{
-			Path:    located.Path,
-			Sha256:  located.SHA256,
-			TokenId: located.TokenID,
-			Others:  located.Others,
-		}
-	}
+	result.Backup = marshalLocated(facts.Located)
 	result.Generation = marshalGeneration(facts.Generation)
 	result.Coverage = marshalCoverage(facts.Coverage)
 
 	return result
+}
+
+// marshalLocated renders the chosen file, or nil.
+func marshalLocated(located *actions.Located) *recoveryrpc.LocatedBackup {
+	if located == nil {
+		return nil
+	}
+
+	return &recoveryrpc.LocatedBackup{
+		Path:    located.Path,
+		Sha256:  located.SHA256,
+		TokenId: located.TokenID,
+		Others:  located.Others,
+	}
 }
 
 // marshalGeneration renders a generation, or nil.
@@ -182,10 +189,61 @@ func marshalBackup(entry backup.Entry) *recoveryrpc.Backup {
 		Sha256:   hex.EncodeToString(entry.SHA256[:]),
 		Size:     entry.Size,
 		Modified: stamp(entry.ModTime),
+		Format:   string(entry.Format),
 	}
 	if entry.TokenID != [32]byte{} {
 		result.TokenId = hex.EncodeToString(entry.TokenID[:])
 		result.TokenCreated = stamp(entry.TokenCreated)
+	}
+
+	return result
+}
+
+// marshalPlaces renders how publishing a backup went.
+func marshalPlaces(report backup.Report) []*recoveryrpc.PlaceOutcome {
+	var result []*recoveryrpc.PlaceOutcome
+	for _, place := range report.Places {
+		outcome := &recoveryrpc.PlaceOutcome{
+			Place:    place.Place,
+			Path:     place.Path,
+			Status:   string(place.Status),
+			InTheWay: place.InTheWay,
+		}
+		if place.Err != nil {
+			outcome.Error = place.Err.Error()
+		}
+		result = append(result, outcome)
+	}
+
+	return result
+}
+
+// marshalPlan renders a plan.
+func marshalPlan(plan actions.Plan) *recoveryrpc.PlanRestoreResponse {
+	result := &recoveryrpc.PlanRestoreResponse{
+		Backup:          marshalLocated(plan.Facts.Located),
+		Generation:      marshalGeneration(plan.Facts.Generation),
+		Birthday:        plan.Facts.Birthday,
+		Tip:             plan.Tip,
+		Families:        plan.Families,
+		StopsSwapClient: plan.ClosesGate,
+	}
+	for _, step := range plan.Steps {
+		result.Steps = append(result.Steps, &recoveryrpc.PlannedStep{
+			State:    string(step.State),
+			Sentence: step.Sentence,
+			Changes:  step.Changes,
+		})
+	}
+	if obstacle := plan.Obstacle; obstacle != nil {
+		explanation := states.Explain(obstacle.Reason)
+		result.Obstacle = &recoveryrpc.Obstacle{
+			State:       string(plan.At),
+			Reason:      string(obstacle.Reason),
+			Detail:      obstacle.Detail,
+			Sentence:    explanation.Sentence,
+			NextCommand: explanation.Next,
+		}
 	}
 
 	return result

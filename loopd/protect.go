@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,9 +39,25 @@ type protector struct {
 	// mu serialises writers. A writer waits for lnd.
 	mu sync.Mutex
 
-	// warning is what stands in the way of protection, or nil. It is read
-	// without mu: a status never waits.
-	warning atomic.Pointer[recoveryrpc.Warning]
+	// missing is what stands in the way of protection, or nil; lags are
+	// the places without a copy; damaged is what the last check of all
+	// copies found. They are read without mu: a status never waits.
+	missing atomic.Pointer[recoveryrpc.Warning]
+	lags    atomic.Pointer[[]placeLag]
+	damaged atomic.Pointer[[]*recoveryrpc.Warning]
+}
+
+// placeLag names a place without a copy of the backup of the generation in
+// place.
+type placeLag struct {
+	place   string
+	tokenID [32]byte
+
+	// since is when it was first seen missing.
+	since time.Time
+
+	// err is why it could not be written.
+	err error
 }
 
 // protect makes sure that the generation in place has a durable backup in the
@@ -50,7 +67,10 @@ func (p *protector) protect(ctx context.Context, minCopies uint32) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
-	err := p.protectLocked(ctx, minCopies)
+	report, err := p.publish(ctx)
+	if err == nil && report != nil {
+		err = enoughCopies(report, minCopies)
+	}
 	var warning *recoveryrpc.Warning
 	if err != nil {
 		warning = &recoveryrpc.Warning{
@@ -61,59 +81,145 @@ func (p *protector) protect(ctx context.Context, minCopies uint32) error {
 			NextCommand: "loop backup list",
 		}
 	}
-	p.warning.Store(warning)
+	p.missing.Store(warning)
 
 	return err
 }
 
-// standing returns the warning of the last attempt, or nil.
-func (p *protector) standing() *recoveryrpc.Warning {
-	return p.warning.Load()
+// create is protect for a user who wants to see how it went in each place, or
+// why it did not. The report is nil if there is nothing to protect.
+func (p *protector) create(ctx context.Context) (*backup.Report, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	report, err := p.publish(ctx)
+	if err == nil {
+		p.missing.Store(nil)
+	}
+
+	return report, err
 }
 
-// protectLocked is protect with mu held.
-func (p *protector) protectLocked(ctx context.Context,
-	minCopies uint32) error {
-
-	content, err := p.content(ctx)
-	if err != nil || content == nil {
-		return err
+// standing returns the warnings of the last attempt and the last check.
+func (p *protector) standing() []*recoveryrpc.Warning {
+	var result []*recoveryrpc.Warning
+	if warning := p.missing.Load(); warning != nil {
+		result = append(result, warning)
+	}
+	for _, lag := range p.behind() {
+		result = append(result, &recoveryrpc.Warning{
+			Code: "BACKUP_PLACE_BEHIND",
+			Sentence: "A backup place lacks the backup of the " +
+				"static address in use.",
+			Detail: fmt.Sprintf("%s, since %s: %v", lag.place,
+				lag.since.UTC().Format(time.RFC3339), lag.err),
+			NextCommand: "mount the place or free space there; " +
+				"loopd tries again by itself, and at once " +
+				"with: loop backup create",
+		})
+	}
+	if damaged := p.damaged.Load(); damaged != nil {
+		result = append(result, *damaged...)
 	}
 
+	return result
+}
+
+// incomplete reports whether a backup is missing anywhere.
+func (p *protector) incomplete() bool {
+	return p.missing.Load() != nil || len(p.behind()) > 0
+}
+
+// behind returns the places without a copy.
+func (p *protector) behind() []placeLag {
+	if lags := p.lags.Load(); lags != nil {
+		return *lags
+	}
+
+	return nil
+}
+
+// setDamaged keeps what a check of all copies found.
+func (p *protector) setDamaged(warnings []*recoveryrpc.Warning) {
+	p.damaged.Store(&warnings)
+}
+
+// publish writes the backup of the generation in place wherever it is missing.
+// It returns nil and no error if there is no complete generation. The caller
+// holds mu.
+func (p *protector) publish(ctx context.Context) (*backup.Report, error) {
+	content, err := p.content(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if content == nil {
+		p.lags.Store(nil)
+		return nil, nil
+	}
 	keys, err := p.backups.keys(ctx)
 	if err != nil {
-		return err
-	}
-	report, err := p.backups.store.Publish(ctx, content, keys)
-	if err != nil {
-		return err
+		return nil, err
 	}
 
+	report, err := p.backups.store.Publish(ctx, content, keys)
+	if len(report.Places) > 0 {
+		p.noteLags(content.TokenID, report)
+	}
+
+	return &report, err
+}
+
+// noteLags remembers which places have no copy, and since when.
+func (p *protector) noteLags(tokenID [32]byte, report backup.Report) {
+	before := p.behind()
+
+	var lags []placeLag
+	for _, place := range report.Places {
+		log.Debugf("Backup %s: %s", place.Path, place.Status)
+		if place.Err == nil {
+			continue
+		}
+
+		lag := placeLag{
+			place: place.Place, tokenID: tokenID,
+			since: time.Now(), err: place.Err,
+		}
+		known := slices.IndexFunc(before, func(old placeLag) bool {
+			return old.place == lag.place && old.tokenID == tokenID
+		})
+		if known >= 0 {
+			lag.since = before[known].since
+		} else {
+			log.Warnf("A copy of the backup is missing in %s: %v",
+				place.Place, place.Err)
+		}
+		lags = append(lags, lag)
+	}
+	p.lags.Store(&lags)
+}
+
+// enoughCopies returns an error if fewer further places than wanted hold the
+// backup.
+func enoughCopies(report *backup.Report, wanted uint32) error {
 	var (
 		further uint32
 		failed  []error
 	)
-	for i, place := range report.Places {
-		switch {
-		case place.Err != nil:
+	for _, place := range report.Places[1:] {
+		if place.Err != nil {
 			failed = append(failed, &backup.PlaceError{
 				Place: place.Place, Err: place.Err,
 			})
-
-		case i > 0:
-			further++
+			continue
 		}
-		log.Debugf("Backup %s: %s", place.Path, place.Status)
+		further++
 	}
-	if len(failed) > 0 && further < minCopies {
-		return fmt.Errorf("%d of %d further copies: %w", further,
-			minCopies, errors.Join(failed...))
-	}
-	for _, err := range failed {
-		log.Warnf("A copy of the backup is missing: %v", err)
+	if further >= wanted {
+		return nil
 	}
 
-	return nil
+	return fmt.Errorf("%d of %d further copies: %w", further, wanted,
+		errors.Join(failed...))
 }
 
 // content returns what a backup of the generation in place holds, or nil if

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"slices"
-	"strings"
 
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
@@ -52,11 +50,11 @@ func (s *recoveryServer) StartRecovery(ctx context.Context,
 		request.BackupFile = path
 
 	case *recoveryrpc.StartRecoveryRequest_TokenId:
-		raw, err := hex.DecodeString(choice.TokenId)
-		if err != nil || len(choice.TokenId) != tokenIDLength {
-			return nil, badRequest("a token id has 64 hex digits")
+		id, err := parseTokenID(choice.TokenId)
+		if err != nil {
+			return nil, err
 		}
-		request.TokenID = hex.EncodeToString(raw)
+		request.TokenID = id
 	}
 
 	_, known := states.Current(kind)
@@ -236,31 +234,24 @@ func (s *recoveryServer) CancelRecovery(ctx context.Context,
 	return &recoveryrpc.CancelRecoveryResponse{Run: marshalRun(run)}, nil
 }
 
-// ListBackups implements recoveryrpc.RecoveryServer.
-func (s *recoveryServer) ListBackups(ctx context.Context,
-	_ *recoveryrpc.ListBackupsRequest) (*recoveryrpc.ListBackupsResponse,
+// GetHistory implements recoveryrpc.RecoveryServer.
+func (s *recoveryServer) GetHistory(ctx context.Context,
+	req *recoveryrpc.GetHistoryRequest) (*recoveryrpc.GetHistoryResponse,
 	error) {
 
-	entries, err := s.daemon.backups.List(ctx)
-	resp := &recoveryrpc.ListBackupsResponse{}
-	for _, place := range placeErrors(err) {
-		resp.PlaceErrors = append(
-			resp.PlaceErrors, &recoveryrpc.PlaceError{
-				Place: place.Place,
-				Error: place.Err.Error(),
-			},
-		)
+	run, err := s.find(ctx, req.Id)
+	if err != nil {
+		return nil, rpcError(err)
 	}
-	if err != nil && len(resp.PlaceErrors) == 0 {
+	events, err := s.daemon.engine.Events(ctx, run.ID, 0)
+	if err != nil {
 		return nil, rpcError(err)
 	}
 
-	for _, entry := range entries {
-		resp.Backups = append(resp.Backups, marshalBackup(entry))
+	resp := &recoveryrpc.GetHistoryResponse{Run: marshalRun(run)}
+	for _, event := range events {
+		resp.Events = append(resp.Events, marshalEvent(event))
 	}
-	slices.SortFunc(resp.Backups, func(a, b *recoveryrpc.Backup) int {
-		return strings.Compare(a.Path, b.Path)
-	})
 
 	return resp, nil
 }
@@ -308,6 +299,16 @@ func placeErrors(err error) []*backup.PlaceError {
 	return nil
 }
 
+// parseTokenID returns a token id as facts hold it.
+func parseTokenID(text string) (string, error) {
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(text) != tokenIDLength {
+		return "", badRequest("a token id has 64 hex digits")
+	}
+
+	return hex.EncodeToString(raw), nil
+}
+
 // badRequest refuses a request that makes no sense.
 func badRequest(detail string) error {
 	return recoveryrpc.StatusError(
@@ -318,10 +319,17 @@ func badRequest(detail string) error {
 // rpcError turns an error of the engine or of a port into a status.
 func rpcError(err error) error {
 	var (
-		blocked *actions.BlockError
-		refused *recoveryfsm.RefusedError
+		blocked  *actions.BlockError
+		refused  *recoveryfsm.RefusedError
+		conflict *backup.ConflictError
 	)
 	switch {
+	case errors.As(err, &conflict):
+		return recoveryrpc.StatusError(
+			codes.FailedPrecondition, states.BackupConflict,
+			conflict.Path,
+		)
+
 	case errors.As(err, &refused):
 		code := codes.FailedPrecondition
 		if refused.Reason == states.NoSuchRun {

@@ -42,10 +42,7 @@ func (d *Daemon) embeddedStatus() *recoveryrpc.DaemonStatus {
 
 // warnings returns what stands in the way of safety.
 func (d *Daemon) warnings(ctx context.Context) []*recoveryrpc.Warning {
-	var result []*recoveryrpc.Warning
-	if warning := d.protector.standing(); warning != nil {
-		result = append(result, warning)
-	}
+	result := d.protector.standing()
 	if warning := d.rowAloneWarning(ctx); warning != nil {
 		result = append(result, warning)
 	}

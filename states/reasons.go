@@ -70,6 +70,9 @@ const (
 	// NothingToRescan means that there is no complete generation here.
 	NothingToRescan Reason = "NOTHING_TO_RESCAN"
 
+	// NothingToBackUp means that there is no complete generation here.
+	NothingToBackUp Reason = "NOTHING_TO_BACK_UP"
+
 	// BlocksUnavailable means that the node does not have a block.
 	BlocksUnavailable Reason = "BLOCKS_UNAVAILABLE"
 
@@ -243,6 +246,11 @@ var explanations = map[Reason]Explanation{
 		"There is no L402 token with a static address here.",
 		"Nothing was written.",
 		"loop recover",
+	},
+	NothingToBackUp: {
+		"There is no paid L402 token with a static address here.",
+		"Nothing was written.",
+		"loop static new makes both, and their backup",
 	},
 	BlocksUnavailable: {
 		"The node does not have a block that the scan needs.",

@@ -1,0 +1,303 @@
+package loopd
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+
+	"github.com/looprecovery/looprecovery/actions"
+	"github.com/looprecovery/looprecovery/backup"
+	"github.com/looprecovery/looprecovery/generation"
+	"github.com/looprecovery/looprecovery/recoveryrpc"
+	"github.com/looprecovery/looprecovery/states"
+	"google.golang.org/grpc/codes"
+)
+
+// ListBackups implements recoveryrpc.RecoveryServer.
+func (s *recoveryServer) ListBackups(ctx context.Context,
+	_ *recoveryrpc.ListBackupsRequest) (*recoveryrpc.ListBackupsResponse,
+	error) {
+
+	files, err := s.daemon.judgeAll(ctx)
+	places := placeErrors(err)
+	if err != nil && len(places) == 0 {
+		return nil, rpcError(err)
+	}
+
+	resp := &recoveryrpc.ListBackupsResponse{}
+	for _, place := range places {
+		resp.PlaceErrors = append(
+			resp.PlaceErrors, &recoveryrpc.PlaceError{
+				Place: place.Place,
+				Error: place.Err.Error(),
+			},
+		)
+	}
+	for _, file := range files {
+		shown := marshalBackup(file.Entry)
+		shown.LastVerified = stamp(file.LastVerified)
+		resp.Backups = append(resp.Backups, shown)
+	}
+	for _, lag := range s.daemon.protector.behind() {
+		resp.Behind = append(resp.Behind, &recoveryrpc.PlaceLag{
+			Place:   lag.place,
+			TokenId: hex.EncodeToString(lag.tokenID[:]),
+			Since:   stamp(lag.since),
+			Error:   lag.err.Error(),
+		})
+	}
+
+	return resp, nil
+}
+
+// VerifyBackup implements recoveryrpc.RecoveryServer.
+func (s *recoveryServer) VerifyBackup(ctx context.Context,
+	req *recoveryrpc.VerifyBackupRequest) (
+	*recoveryrpc.VerifyBackupResponse, error) {
+
+	entry, err := s.judgeSent(ctx, req.File)
+	if err != nil {
+		return nil, err
+	}
+
+	return &recoveryrpc.VerifyBackupResponse{
+		Backup: marshalBackup(entry),
+	}, nil
+}
+
+// InspectBackup implements recoveryrpc.RecoveryServer.
+func (s *recoveryServer) InspectBackup(ctx context.Context,
+	req *recoveryrpc.InspectBackupRequest) (
+	*recoveryrpc.InspectBackupResponse, error) {
+
+	entry, body, err := s.inspect(ctx, req.File)
+	if err != nil {
+		return nil, err
+	}
+
+	return &recoveryrpc.InspectBackupResponse{
+		Backup: marshalBackup(entry),
+		Body:   body,
+	}, nil
+}
+
+// RevealBackup implements recoveryrpc.RecoveryServer.
+func (s *recoveryServer) RevealBackup(ctx context.Context,
+	req *recoveryrpc.RevealBackupRequest) (
+	*recoveryrpc.RevealBackupResponse, error) {
+
+	entry, body, err := s.inspect(ctx, req.File)
+	if err != nil {
+		return nil, err
+	}
+
+	resp := &recoveryrpc.RevealBackupResponse{
+		Backup: marshalBackup(entry),
+		Body:   body,
+	}
+	if entry.Content != nil {
+		resp.Token = entry.Content.Token
+	}
+
+	return resp, nil
+}
+
+// inspect judges a file and returns what it holds, nil if it does not open.
+func (s *recoveryServer) inspect(ctx context.Context,
+	file *recoveryrpc.BackupFile) (backup.Entry, *recoveryrpc.BackupBody,
+	error) {
+
+	entry, err := s.judgeSent(ctx, file)
+	if err != nil || entry.Content == nil {
+		return entry, nil, err
+	}
+
+	content := entry.Content
+	made, err := actions.NewGeneration(content, s.daemon.params)
+	if err != nil {
+		return entry, nil, rpcError(err)
+	}
+	token := sha256.Sum256(content.Token)
+
+	return entry, &recoveryrpc.BackupBody{
+		Generation:          marshalGeneration(made),
+		FamiliesFirstHeight: content.Address.FamiliesFirstHeight,
+		TokenSize:           uint32(len(content.Token)),
+		TokenSha256:         hex.EncodeToString(token[:]),
+		IndexSearched:       content.IndexUnknown,
+	}, nil
+}
+
+// CreateBackup implements recoveryrpc.RecoveryServer.
+func (s *recoveryServer) CreateBackup(ctx context.Context,
+	_ *recoveryrpc.CreateBackupRequest) (
+	*recoveryrpc.CreateBackupResponse, error) {
+
+	report, err := s.daemon.protector.create(ctx)
+	switch {
+	// How it went in each place is the answer.
+	case report != nil && len(report.Places) > 0:
+		return &recoveryrpc.CreateBackupResponse{
+			Places: marshalPlaces(*report),
+		}, nil
+
+	case err != nil:
+		return nil, rpcError(err)
+	}
+
+	return nil, recoveryrpc.StatusError(
+		codes.FailedPrecondition, states.NothingToBackUp, "",
+	)
+}
+
+// ExportBackup implements recoveryrpc.RecoveryServer.
+func (s *recoveryServer) ExportBackup(ctx context.Context,
+	req *recoveryrpc.ExportBackupRequest) (
+	*recoveryrpc.ExportBackupResponse, error) {
+
+	format := backup.Format(req.Format)
+	switch format {
+	case "":
+		format = backup.Native
+
+	case backup.Native, backup.Legacy:
+
+	default:
+		return nil, badRequest("unknown format " + req.Format)
+	}
+	var wanted string
+	if req.TokenId != "" {
+		id, err := parseTokenID(req.TokenId)
+		if err != nil {
+			return nil, err
+		}
+		wanted = id
+	}
+
+	entry, err := s.choose(ctx, wanted, format)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := s.daemon.backups.keys(ctx)
+	if err != nil {
+		return nil, rpcError(err)
+	}
+	name, data, err := s.daemon.backups.store.Export(*entry, format, keys)
+	if err != nil {
+		return nil, rpcError(err)
+	}
+
+	return &recoveryrpc.ExportBackupResponse{
+		File: &recoveryrpc.BackupFile{Name: name, Content: data},
+	}, nil
+}
+
+// choose returns the backup to export: of the wanted token, or else of the
+// token in place, or else the newest; and of its copies one that has the wanted
+// format, if there is one.
+func (s *recoveryServer) choose(ctx context.Context, wanted string,
+	format backup.Format) (*backup.Entry, error) {
+
+	files, err := s.daemon.judgeAll(ctx)
+	if err != nil && len(placeErrors(err)) == 0 {
+		return nil, rpcError(err)
+	}
+	files = slices.DeleteFunc(files, func(file judged) bool {
+		return file.Verdict != backup.OK
+	})
+	if wanted == "" {
+		wanted, err = s.tokenInPlace()
+		if err != nil {
+			return nil, rpcError(err)
+		}
+	}
+
+	var chosen *backup.Entry
+	for i := range files {
+		file := &files[i].Entry
+		id := hex.EncodeToString(file.TokenID[:])
+		switch {
+		case wanted != "" && id != wanted:
+
+		case chosen == nil:
+			chosen = file
+
+		// The files are sorted by generation.
+		case file.TokenID == chosen.TokenID &&
+			chosen.Format != format && file.Format == format:
+
+			chosen = file
+		}
+	}
+	if chosen == nil {
+		return nil, recoveryrpc.StatusError(
+			codes.NotFound, states.NoBackupFound, wanted,
+		)
+	}
+
+	return chosen, nil
+}
+
+// tokenInPlace returns the id of the paid token in place, or nothing.
+func (s *recoveryServer) tokenInPlace() (string, error) {
+	probe, err := s.daemon.tokens.Probe()
+	if err != nil || probe.Status != generation.TokenPaid {
+		return "", err
+	}
+
+	return hex.EncodeToString(probe.Token.ID[:]), nil
+}
+
+// ImportBackup implements recoveryrpc.RecoveryServer.
+func (s *recoveryServer) ImportBackup(ctx context.Context,
+	req *recoveryrpc.ImportBackupRequest) (
+	*recoveryrpc.ImportBackupResponse, error) {
+
+	entry, err := s.judgeSent(ctx, req.File)
+	if err != nil {
+		return nil, err
+	}
+	if entry.Verdict != backup.OK {
+		return nil, recoveryrpc.StatusError(
+			codes.FailedPrecondition, entry.Verdict.Reason(),
+			entry.Detail,
+		)
+	}
+	keys, err := s.daemon.backups.keys(ctx)
+	if err != nil {
+		return nil, rpcError(err)
+	}
+
+	// The index of the client key is known by now.
+	content := *entry.Content
+	content.IndexUnknown = false
+	report, err := s.daemon.backups.store.Import(
+		ctx, req.File.GetContent(), &content, keys,
+	)
+	if err != nil && len(report.Places) == 0 {
+		return nil, rpcError(err)
+	}
+
+	return &recoveryrpc.ImportBackupResponse{
+		Backup: marshalBackup(entry),
+		Places: marshalPlaces(report),
+	}, nil
+}
+
+// judgeSent judges a file that a client sent, without storing it.
+func (s *recoveryServer) judgeSent(ctx context.Context,
+	file *recoveryrpc.BackupFile) (backup.Entry, error) {
+
+	if len(file.GetContent()) == 0 {
+		return backup.Entry{}, badRequest("the backup file is empty")
+	}
+	entry, err := s.daemon.judge.bytes(
+		ctx, file.GetName(), file.GetContent(),
+	)
+	if err != nil {
+		return entry, rpcError(err)
+	}
+
+	return entry, nil
+}
