@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/urfave/cli/v3"
@@ -93,12 +94,29 @@ func explainReason(reason states.Reason, detail string,
 
 	text := states.Explain(reason)
 
+	exit, judged := verdictCode(reason)
+	if !judged {
+		exit = exitCodeOf(code)
+	}
+
 	return &userError{
-		code:      exitCodeOf(code),
+		code:      exit,
 		what:      withDetail(text.Sentence, detail),
 		untouched: text.Untouched,
 		next:      text.Next,
 	}
+}
+
+// verdictCode returns the exit code of the verdict that a reason stands for, if
+// it stands for one.
+func verdictCode(reason states.Reason) (int, bool) {
+	for _, verdict := range backup.Verdicts() {
+		if reason != "" && verdict.Reason() == reason {
+			return verdict.ExitCode(), true
+		}
+	}
+
+	return 0, false
 }
 
 // exitCodeOf returns the exit code for the code of a failed call.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -19,6 +20,19 @@ func timeText(stamp *timestamppb.Timestamp) string {
 	}
 
 	return stamp.AsTime().UTC().Format(timeLayout)
+}
+
+// agoText returns a time and how long ago it was, in days once it is that long.
+func agoText(stamp *timestamppb.Timestamp, now time.Time) string {
+	const day = 24 * time.Hour
+
+	age := max(now.Sub(stamp.AsTime()), 0)
+	ago := durationText(uint64(age.Seconds()))
+	if age >= 2*day {
+		ago = plural(int64(age/day), "day")
+	}
+
+	return fmt.Sprintf("%s (%s ago)", timeText(stamp), ago)
 }
 
 // group writes a number with a comma between groups of three digits.

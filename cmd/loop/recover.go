@@ -61,8 +61,8 @@ func (a *app) recover() *cli.Command {
 		Name:  recoverName,
 		Usage: "restore a lost Loop client from its backup",
 		UsageText: "loop recover [--backup_file FILE | --token_id " +
-			"ID] [--detach] [--json]\nloop recover COMMAND " +
-			"[options]",
+			"ID] [--dry_run] [--detach] [--json]\nloop recover " +
+			"COMMAND [options]",
 		Description: "Rebuilds the L402 token, the static address " +
 			"and its deposits from the newest valid\nbackup, " +
 			"from the chosen file or token, and follows the " +
@@ -82,6 +82,11 @@ func (a *app) recover() *cli.Command {
 					"L402 token with this `ID`",
 			},
 			&cli.BoolFlag{
+				Name: dryRunName, Local: true,
+				Usage: "write nothing; show what would be " +
+					"done and what stands in the way",
+			},
+			&cli.BoolFlag{
 				Name: statusName, Local: true,
 				Usage: "show the latest recovery and begin " +
 					"nothing: loop recover status",
@@ -92,7 +97,8 @@ func (a *app) recover() *cli.Command {
 		Action: a.startRestore,
 		Commands: []*cli.Command{
 			a.recoverStatus(), a.recoverResume(),
-			a.recoverCancel(), a.recoverList(), a.recoverRescan(),
+			a.recoverCancel(), a.recoverList(), a.recoverHistory(),
+			a.recoverRescan(),
 		},
 	}
 }
@@ -155,6 +161,19 @@ func (a *app) recoverList() *cli.Command {
 	}
 }
 
+// recoverHistory returns the command `loop recover history`.
+func (a *app) recoverHistory() *cli.Command {
+	return &cli.Command{
+		Name:      "history",
+		Usage:     "show what happened in a recovery, and when",
+		ArgsUsage: "[RECOVERY_ID]",
+		Description: "Shows every step of the latest recovery, or of " +
+			"the one with the given id.",
+		Flags:  []cli.Flag{jsonFlag()},
+		Action: a.history,
+	}
+}
+
 // recoverRescan returns the command `loop recover rescan`.
 func (a *app) recoverRescan() *cli.Command {
 	return &cli.Command{
@@ -196,7 +215,7 @@ func (a *app) startRestore(ctx context.Context, cmd *cli.Command) error {
 
 	switch {
 	case cmd.Bool(statusName) || cmd.Bool(watchName):
-		if choose || cmd.Bool(detachName) {
+		if choose || cmd.Bool(detachName) || cmd.Bool(dryRunName) {
 			return usageError(cmd, "--status and --watch begin "+
 				"nothing and take no other choice")
 		}
@@ -231,6 +250,10 @@ func (a *app) startRestore(ctx context.Context, cmd *cli.Command) error {
 		request.Choice = &recoveryrpc.StartRecoveryRequest_TokenId{
 			TokenId: token,
 		}
+	}
+
+	if cmd.Bool(dryRunName) {
+		return a.planRestore(ctx, cmd, request)
 	}
 
 	return a.start(ctx, cmd, request)
@@ -429,6 +452,34 @@ func (a *app) list(ctx context.Context, cmd *cli.Command) error {
 	}
 
 	return a.print(listText(response.GetRuns()))
+}
+
+// history shows the events of a run.
+func (a *app) history(ctx context.Context, cmd *cli.Command) error {
+	id, err := oneArgument(cmd)
+	if err != nil {
+		return err
+	}
+	client, err := newClient(cmd)
+	if err != nil {
+		return err
+	}
+	defer client.close()
+
+	call, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	response, err := client.GetHistory(
+		call, &recoveryrpc.GetHistoryRequest{Id: id},
+	)
+	if err != nil {
+		return err
+	}
+
+	if cmd.Bool(jsonName) {
+		return printJSON(a.out, response)
+	}
+
+	return a.print(historyText(response))
 }
 
 // noArguments refuses arguments that are not flags: a mistyped command must

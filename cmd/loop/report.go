@@ -385,3 +385,34 @@ func listText(runs []*recoveryrpc.Run) string {
 
 	return table(rows)
 }
+
+// historyText tells the events of a run, one a line.
+func historyText(response *recoveryrpc.GetHistoryResponse) string {
+	run := response.GetRun()
+
+	var r report
+	r.line("Recovery", fmt.Sprintf("%s (%s)", run.GetId(), run.GetKind()))
+	r.line("Begun", timeText(run.GetCreated()))
+	r.line("State", stateText(run))
+	if len(response.GetEvents()) == 0 {
+		return r.String()
+	}
+
+	rows := [][]string{{"TIME", "FROM", "EVENT", "TO", "REASON"}}
+	for _, event := range response.GetEvents() {
+		reason := "-"
+		if event.GetReason() != "" {
+			reason = withDetail(
+				event.GetReason(), event.GetDetail(),
+			)
+		}
+		rows = append(rows, []string{
+			timeText(event.GetTime()), event.GetFrom(),
+			event.GetEvent(), event.GetTo(), reason,
+		})
+	}
+	r.WriteString("\n")
+	r.WriteString(table(rows))
+
+	return r.String()
+}
