@@ -42,6 +42,10 @@ type testServer struct {
 	resume    func(id string) (*recoveryrpc.Run, error)
 	cancel    func(id string) (*recoveryrpc.Run, error)
 	backups   func() *recoveryrpc.ListBackupsResponse
+	history   func(id string) *recoveryrpc.GetHistoryResponse
+
+	// verbs answers what testServer does not, if it is set.
+	verbs recoveryrpc.RecoveryServer
 
 	mu    sync.Mutex
 	calls []string
@@ -101,6 +105,13 @@ func (s *testServer) ListBackups(context.Context,
 	error) {
 
 	return s.backups(), nil
+}
+
+func (s *testServer) GetHistory(_ context.Context,
+	request *recoveryrpc.GetHistoryRequest) (
+	*recoveryrpc.GetHistoryResponse, error) {
+
+	return s.history(request.Id), nil
 }
 
 // called returns the methods that were called so far.
@@ -249,7 +260,11 @@ func (d *daemon) serve(t *testing.T, address string) {
 			return handler(service, stream)
 		}),
 	)
-	recoveryrpc.RegisterRecoveryServer(d.server, d.testServer)
+	var service recoveryrpc.RecoveryServer = d.testServer
+	if d.verbs != nil {
+		service = d.verbs
+	}
+	recoveryrpc.RegisterRecoveryServer(d.server, service)
 
 	server := d.server
 	done := make(chan error, 1)

@@ -105,7 +105,7 @@ func TestHostileText(t *testing.T) {
 	}
 	for _, line := range []string{
 		"recover list", "recover list --json", "backup list",
-		"backup list --json", "recover cancel",
+		"backup list --json", "backup verify", "recover cancel",
 		"recover resume --json", "recover status --json",
 	} {
 		show(line)
