@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/btcsuite/btcd/chaincfg"
-	"github.com/gofrs/flock"
 	"github.com/lightninglabs/lndclient"
 	upstream "github.com/lightninglabs/loop/loopd"
 	"github.com/looprecovery/looprecovery/actions"
@@ -23,12 +23,13 @@ import (
 )
 
 const (
-	// lockFilename is the file whose lock makes one process the owner of a
-	// data directory.
-	lockFilename = "recovery.lock"
-
 	// databaseFilename is the journal.
 	databaseFilename = "recovery.db"
+
+	// stopLimit is how long everything may take to end once it was asked
+	// to. What does not is left to the end of the process: it can be
+	// killed anywhere.
+	stopLimit = 2500 * time.Millisecond
 )
 
 // Daemon is our loopd: the embedded daemon and all that is around it.
@@ -40,9 +41,10 @@ type Daemon struct {
 	shutdown context.Context
 	stop     context.CancelFunc
 
-	auth *authenticator
-	node *lndNode
-	gate *gate
+	owner *owner
+	auth  *authenticator
+	node  *lndNode
+	gate  *gate
 
 	source *chainkit.Source
 
@@ -66,14 +68,14 @@ type Daemon struct {
 }
 
 // NewDaemon returns a daemon for a configuration that upstream's Validate has
-// seen.
-func NewDaemon(cfg *Config) (*Daemon, error) {
+// seen. It ends with the context.
+func NewDaemon(ctx context.Context, cfg *Config) (*Daemon, error) {
 	params, err := lndclient.Network(cfg.Network).ChainParams()
 	if err != nil {
 		return nil, err
 	}
 
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(ctx)
 	node := newLndNode(cfg)
 
 	return &Daemon{
@@ -81,6 +83,7 @@ func NewDaemon(cfg *Config) (*Daemon, error) {
 		params:   params,
 		shutdown: ctx,
 		stop:     cancel,
+		owner:    newOwner(cfg),
 		auth:     newAuthenticator(),
 		node:     node,
 		gate:     newGate(),
@@ -93,51 +96,96 @@ func (d *Daemon) Stop() {
 	d.stop()
 }
 
-// Run owns the data directory, answers on both ports, recovers what has to be
-// recovered and keeps the embedded daemon running, until Stop.
-func (d *Daemon) Run() error {
-	lock := flock.New(filepath.Join(d.cfg.DataDir, lockFilename))
-	owned, err := lock.TryLock()
-	if err != nil {
-		return fmt.Errorf("data directory: %w", err)
+// runWhileOwner runs one daemon after the other: when a daemon loses the lock
+// on its database it stops whole, and the next one begins as a standby.
+func runWhileOwner(ctx context.Context, cfg *Config) error {
+	var reason states.Reason
+	for {
+		daemon, err := NewDaemon(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		daemon.gate.bar(reason)
+
+		err = daemon.Run()
+		again := errors.Is(err, errLockLost) &&
+			!errors.Is(err, errLeftBehind) && ctx.Err() == nil
+		if !again {
+			return err
+		}
+		log.Errorf("Starting over: %v", err)
+		reason = states.LockLost
 	}
-	if !owned {
+}
+
+// Run answers on both ports, becomes the owner of the data directory and of
+// the database, recovers what has to be recovered and keeps the embedded daemon
+// running, until Stop. It returns errLockLost if everything was stopped because
+// the database is not ours any more.
+func (d *Daemon) Run() error {
+	defer d.stop()
+
+	owned, err := d.owner.tryDirectory()
+	if err != nil {
+		return err
+	}
+	if !owned && d.owner.database == nil {
 		return fmt.Errorf("another loopd owns %s; nothing was "+
 			"started", d.cfg.DataDir)
 	}
-	defer func() { _ = lock.Unlock() }()
-
-	if err := d.openStores(); err != nil {
-		return err
-	}
-	defer d.closeStores()
 
 	servers, err := d.serve()
 	if err != nil {
+		d.owner.release()
 		return err
 	}
-	defer servers.stop()
-
-	// A run is stopped at once, so that it can save that while the rest
-	// comes down.
-	defer context.AfterFunc(d.shutdown, d.engine.Stop)()
-
 	failed := make(chan error, 1)
 	go func() { failed <- d.work() }()
 
 	select {
 	case err = <-failed:
-		d.stop()
+		failed <- nil
 
 	case err = <-servers.failed:
-		d.stop()
-		err = errors.Join(err, <-failed)
+
+	case err = <-d.owner.lost:
 
 	case <-d.shutdown.Done():
-		err = <-failed
+	}
+	d.stop()
+
+	endErr := d.end(servers, failed)
+	if errors.Is(endErr, errLeftBehind) && !errors.Is(err, errLockLost) {
+		log.Warnf("%v", endErr)
+		endErr = nil
 	}
 
-	return err
+	return errors.Join(err, endErr)
+}
+
+// errLeftBehind ends the process: something that needs an owner may still run.
+var errLeftBehind = errors.New("not everything had stopped in time; the " +
+	"process ends")
+
+// end stops what is left, the ports last but for a moment, and gives the locks
+// up. It takes no longer than stopLimit.
+func (d *Daemon) end(servers *servers, failed <-chan error) error {
+	ended := make(chan error, 1)
+	go func() {
+		servers.stop()
+		err := <-failed
+		d.closeStores()
+		d.owner.release()
+		ended <- err
+	}()
+
+	select {
+	case err := <-ended:
+		return err
+
+	case <-time.After(stopLimit):
+		return errLeftBehind
+	}
 }
 
 // openStores opens what needs no lnd: the journal, the backup places and the
@@ -163,7 +211,9 @@ func (d *Daemon) openStores() error {
 			"directory: they are lost together")
 	}
 	d.tokens = generation.NewFiles(files, d.cfg.DataDir)
-	d.database = &loopDatabase{cfg: d.cfg, params: d.params}
+	d.database = &loopDatabase{
+		cfg: d.cfg, params: d.params, owns: d.owner.owns.Load,
+	}
 	d.nodePort = &nodePort{node: d.node, params: d.params}
 	d.chain = &chainPort{node: d.node}
 	d.view, err = d.newView(d.shutdown)
@@ -205,9 +255,14 @@ func (d *Daemon) openStores() error {
 	return nil
 }
 
-// closeStores closes what openStores opened.
+// closeStores closes what openStores opened, if it was called.
 func (d *Daemon) closeStores() {
-	d.engine.Stop()
+	if d.journal == nil {
+		return
+	}
+	if d.engine != nil {
+		d.engine.Stop()
+	}
 	d.node.close()
 	err := errors.Join(d.database.close(), d.journal.Close())
 	if err != nil {
@@ -215,14 +270,34 @@ func (d *Daemon) closeStores() {
 	}
 }
 
-// work is everything that needs lnd. It returns when the daemon was asked to
-// stop, or with the error that ends the process.
+// work is all that is done behind the ports. It returns when the daemon was
+// asked to stop, or with the error that ends the process.
 func (d *Daemon) work() error {
 	ctx := d.shutdown
+
+	err := d.owner.awaitDirectory(ctx, func(reason states.Reason) {
+		d.auth.setReason(reason)
+		d.gate.bar(reason)
+	})
+	if err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	if err := d.openStores(); err != nil {
+		return err
+	}
+
+	// A run is stopped at once, so that it can save that while the rest
+	// comes down.
+	defer context.AfterFunc(ctx, d.engine.Stop)()
 
 	if err := d.unlock(ctx); err != nil {
 		return ignoreEnd(ctx, err)
 	}
+	err = d.owner.awaitDatabase(ctx, d.gate.bar)
+	if err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	d.gate.bar("")
 	if err := d.untilReady(ctx, d.prepare); err != nil {
 		return ignoreEnd(ctx, err)
 	}

@@ -33,8 +33,13 @@ type loopDatabase struct {
 	cfg    *Config
 	params *chaincfg.Params
 
-	mu   sync.Mutex
-	base *loopdb.BaseDB
+	// owns reports whether this process owns the database. Nobody else
+	// touches it: opening it alone brings its schema up to date.
+	owns func() bool
+
+	mu     sync.Mutex
+	base   *loopdb.BaseDB
+	closed bool
 }
 
 // Compile-time checks of the ports.
@@ -50,6 +55,9 @@ func (l *loopDatabase) open() (*loopdb.BaseDB, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
+	if l.closed || !l.owns() {
+		return nil, errNotOwner
+	}
 	if l.base != nil {
 		return l.base, nil
 	}
@@ -77,11 +85,12 @@ func (l *loopDatabase) open() (*loopdb.BaseDB, error) {
 	return l.base, nil
 }
 
-// close ends the connection.
+// close ends the connection for good.
 func (l *loopDatabase) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
+	l.closed = true
 	if l.base == nil {
 		return nil
 	}

@@ -7,6 +7,8 @@
 //	main.go       the life of the process
 //	config.go     upstream's configuration plus the [recovery] group
 //	daemon.go     the order in which everything starts and stops
+//	owner.go      what makes one process the owner of directory and database
+//	standby.go    what a process answers that is not
 //	lnd.go        our own connection to lnd and its states
 //	auth.go       macaroons, also while the embedded daemon is down
 //	server.go     the one gRPC and the one REST port

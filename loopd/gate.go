@@ -89,6 +89,10 @@ type gate struct {
 	// reason says why there is none.
 	reason states.Reason
 
+	// barred, if not empty, says why this process must not run it at all:
+	// it does not own the database.
+	barred states.Reason
+
 	// changed is closed and replaced whenever something above changes.
 	changed chan struct{}
 }
@@ -172,6 +176,11 @@ func (g *gate) current() (*cycle, error) {
 	defer g.mu.Unlock()
 
 	switch {
+	case g.barred != "":
+		return nil, recoveryrpc.StatusError(
+			codes.Unavailable, g.barred, "",
+		)
+
 	case g.held && g.reason != states.Starting:
 		return nil, recoveryrpc.StatusError(
 			codes.Unavailable, states.RecoveryActive, "",
@@ -193,7 +202,23 @@ func (g *gate) status() (held, up bool, reason states.Reason) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 
+	if g.barred != "" {
+		return false, false, g.barred
+	}
+
 	return g.held, g.cycle != nil, g.reason
+}
+
+// bar records why this process must not run the embedded daemon; the empty
+// reason lifts that.
+func (g *gate) bar(reason states.Reason) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+
+	if g.barred != reason && reason != "" {
+		log.Infof("Waiting: %s", states.Explain(reason).Sentence)
+	}
+	g.set(func() { g.barred = reason })
 }
 
 // setReason records why the embedded daemon is down.

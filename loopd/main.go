@@ -1,6 +1,7 @@
 package loopd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -44,16 +45,14 @@ func Main(args []string) error {
 	}
 	log.Infof("Version: %v", Version())
 
-	daemon, err := NewDaemon(cfg)
-	if err != nil {
-		return err
-	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	go func() {
 		<-interceptor.ShutdownChannel()
-		daemon.Stop()
+		cancel()
 	}()
 
-	err = daemon.Run()
+	err = runWhileOwner(ctx, cfg)
 	interceptor.RequestShutdown()
 	if err != nil {
 		log.Errorf("Exiting: %v", err)

@@ -59,7 +59,7 @@ func (d *Daemon) serve() (*servers, error) {
 	s := &servers{failed: make(chan error, 2)}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(tlsConfig)),
-		grpc.ChainUnaryInterceptor(d.auth.unary),
+		grpc.ChainUnaryInterceptor(d.auth.unary, d.ownerOnly),
 		grpc.ChainStreamInterceptor(d.auth.stream),
 	)
 	d.registerSwapClient(s.grpc)

@@ -127,6 +127,17 @@ const (
 	// WrongLnd means that the lnd behind the daemon changed its identity
 	// between two attempts.
 	WrongLnd Reason = "WRONG_LND"
+
+	// Standby means that another process owns the database, and that this
+	// one waits for it to end.
+	Standby Reason = "STANDBY"
+
+	// LockLost means that the lock on the database was lost, so that
+	// everything was stopped that needs it.
+	LockLost Reason = "LOCK_LOST"
+
+	// DatabaseDown means that the database server cannot be reached.
+	DatabaseDown Reason = "DATABASE_DOWN"
 )
 
 // Explanation is what a person is told about a reason: what happened, what was
@@ -343,6 +354,25 @@ var explanations = map[Reason]Explanation{
 		"The lnd behind loopd is not the one this recovery began with.",
 		"Nothing was written since.",
 		"point loopd at the first lnd, then: loop recover resume",
+	},
+	Standby: {
+		"Another loopd owns the database. This one stands by and " +
+			"takes over when that one ends.",
+		"Nothing was started or written.",
+		"ask the other loopd, or stop it to let this one take over",
+	},
+	LockLost: {
+		"loopd lost the lock on its database and stopped the swap " +
+			"client and any recovery.",
+		"Nothing was written since; a recovery goes on where it " +
+			"stopped.",
+		"nothing: loopd asks for the lock again by itself",
+	},
+	DatabaseDown: {
+		"The database server does not answer.",
+		"Nothing was started or written.",
+		"start PostgreSQL or check loopd's --postgres options; " +
+			"loopd goes on by itself",
 	},
 }
 

@@ -32,6 +32,12 @@ type process struct {
 	path string
 	log  string
 
+	// dir is the working directory; the zero value is this process's.
+	dir string
+
+	// as is the user that the program runs as; nil is this process's.
+	as *syscall.Credential
+
 	mu   sync.Mutex
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -70,7 +76,9 @@ func (p *process) start(env []string, args ...string) error {
 	cmd := exec.Command(p.path, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
+	cmd.Dir = p.dir
 	cmd.SysProcAttr = dieWithParent()
+	cmd.SysProcAttr.Credential = p.as
 	if err := spawn(cmd); err != nil {
 		return fmt.Errorf("starting %s: %w", p.name, err)
 	}
