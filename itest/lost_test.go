@@ -104,9 +104,19 @@ func summaryOutputs(deposits ...deposit) []actions.SummaryOutput {
 // this breaks, upstream takes them for spent, forgets them, and never sweeps
 // them.
 func TestStoryBBothLost(t *testing.T) {
-	s := newStory(t)
+	newStory(t).bothLost(nil, func() {})
+}
+
+// bothLost tells the story of the machine that is gone, with loopd's database
+// where the options say. loseDatabase loses what of it is not in loopd's
+// directory.
+func (s *story) bothLost(options []string, loseDatabase func()) *regtest.Loopd {
+	s.Helper()
+
 	lost := s.newClient("lnd")
-	loopd := s.newLoopd(regtest.LoopdConfig{Lnd: lost})
+	loopd := s.newLoopd(regtest.LoopdConfig{
+		Lnd: lost, ExtraArgs: options,
+	})
 	s.start(loopd)
 	address := s.newAddress(loopd)
 	deposits := s.pay(address, 200_000, 300_000, 400_000)
@@ -118,6 +128,7 @@ func TestStoryBBothLost(t *testing.T) {
 	challenges := s.Swap.Challenges()
 
 	s.lose(loopd)
+	loseDatabase()
 	lnd := s.rebuild(lost, "lnd-rebuilt")
 	loopd.SetLnd(lnd)
 	s.plant(loopd, saved)
@@ -128,15 +139,17 @@ func TestStoryBBothLost(t *testing.T) {
 	want := summaryOutputs(deposits...)
 	want[0].SpendTxID, want[0].SpendHeight = txid.String(), height
 	result := s.summary(run)
-	require.Equal(t, want, s.withoutKeys(result))
-	require.EqualValues(t, 700_000, result.Unspent)
+	require.Equal(s, want, s.withoutKeys(result))
+	require.EqualValues(s, 700_000, result.Unspent)
 	s.waitRestored(loopd, live...)
-	require.Equal(t, token, s.token(loopd))
-	require.Equal(t, address, s.newAddress(loopd))
-	require.Equal(t, challenges, s.Swap.Challenges(), "bought a token")
+	require.Equal(s, token, s.token(loopd))
+	require.Equal(s, address, s.newAddress(loopd))
+	require.Equal(s, challenges, s.Swap.Challenges(), "bought a token")
 
 	s.waitSwept(lnd, live...)
 	s.waitDeposits(loopd)
+
+	return loopd
 }
 
 // withoutKeys returns a summary's outputs without the keys, which it checks to

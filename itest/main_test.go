@@ -35,6 +35,10 @@ var (
 	// tempRoot is the directory of temporary files of every program: none
 	// of them may leave a secret there.
 	tempRoot string
+
+	// openRoot is the system's directory of temporary files. Servers that
+	// run as another user are there: all of the above is closed to them.
+	openRoot = os.TempDir()
 )
 
 // TestMain checks that the programs are there, and ends every process at the

@@ -160,6 +160,9 @@ func (s *story) checkSecrets() {
 	s.Helper()
 
 	places := []string{tempRoot}
+	for _, server := range s.databases {
+		places = append(places, server.Dir())
+	}
 	for _, loopd := range s.loopds {
 		s.noteSecrets(loopd)
 		places = append(places, loopd.Dir(), loopd.LogPath())

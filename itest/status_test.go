@@ -37,8 +37,11 @@ func isRevealing(method string) bool {
 	return slices.Contains(revealing, method)
 }
 
-// newProxied describes a daemon behind a proxy to the client's lnd.
-func (s *story) newProxied() (*regtest.Loopd, *regtest.LndProxy) {
+// newProxied describes a daemon, with further options, behind a proxy to the
+// client's lnd.
+func (s *story) newProxied(options ...string) (*regtest.Loopd,
+	*regtest.LndProxy) {
+
 	s.Helper()
 
 	proxy, err := s.Client.NewProxy()
@@ -46,7 +49,9 @@ func (s *story) newProxied() (*regtest.Loopd, *regtest.LndProxy) {
 	s.Cleanup(func() { require.NoError(s, proxy.Stop()) })
 
 	return s.newLoopd(regtest.LoopdConfig{
-		ExtraArgs: []string{"--lnd.host=" + proxy.Address()},
+		ExtraArgs: append(
+			[]string{"--lnd.host=" + proxy.Address()}, options...,
+		),
 	}), proxy
 }
 

@@ -90,6 +90,8 @@ type story struct {
 	secrets secrets
 	loopds  []*regtest.Loopd
 	lnds    []*regtest.Lnd
+
+	databases []*regtest.Postgres
 }
 
 // newStory begins a story, beside others. When it ends, everything it started
@@ -139,7 +141,13 @@ func (s *story) end() {
 	for _, lnd := range s.lnds {
 		require.NoError(s, lnd.Stop())
 	}
+	for _, server := range s.databases {
+		require.NoError(s, server.Stop())
+	}
 	s.checkSecrets()
+	for _, server := range s.databases {
+		require.NoError(s, server.Destroy())
+	}
 	require.NoError(s, os.RemoveAll(s.scratch))
 }
 
