@@ -13,7 +13,7 @@ import (
 	upstream "github.com/lightninglabs/loop/loopd"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
-	"github.com/looprecovery/looprecovery/chainscan/chainkit"
+	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/generation"
 	"github.com/looprecovery/looprecovery/internal/durable"
 	"github.com/looprecovery/looprecovery/lndview"
@@ -46,7 +46,7 @@ type Daemon struct {
 	node  *lndNode
 	gate  *gate
 
-	source *chainkit.Source
+	source chainscan.Source
 
 	database  *loopDatabase
 	journal   *recoverydb.DB

@@ -1,7 +1,11 @@
 package failpoint
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/looprecovery/looprecovery/states"
@@ -23,4 +27,32 @@ func TestAll(t *testing.T) {
 			require.Contains(t, names, Outcome(state))
 		}
 	}
+}
+
+// TestAllDeclared checks that every constant of this package that names a point
+// is in a group, so that some package has to show that it passes it.
+func TestAllDeclared(t *testing.T) {
+	parsed, err := parser.ParseFile(
+		token.NewFileSet(), "points.go", nil, 0,
+	)
+	require.NoError(t, err)
+
+	found := 0
+	ast.Inspect(parsed, func(node ast.Node) bool {
+		spec, ok := node.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		for _, value := range spec.Values {
+			literal, ok := value.(*ast.BasicLit)
+			require.True(t, ok, spec.Names[0].Name)
+			name, err := strconv.Unquote(literal.Value)
+			require.NoError(t, err)
+			require.Contains(t, All(), name)
+			found++
+		}
+
+		return true
+	})
+	require.Equal(t, len(OfActions())+len(OfDaemon()), found)
 }
