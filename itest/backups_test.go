@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/lightninglabs/loop/looprpc"
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/internal/regtest"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
@@ -94,6 +95,10 @@ func TestBackupOfAnotherLnd(t *testing.T) {
 	s.start(loopd)
 	require.Empty(t, s.runs(loopd))
 	require.NoFileExists(t, loopd.TokenPath())
+	nothing := s.cli(loopd, "backup", "create")
+	require.NotZero(t, nothing.ExitCode)
+	require.Contains(t, nothing.Stderr,
+		states.Explain(states.NothingToBackUp).Sentence)
 	s.stop(loopd)
 
 	// Beside it ours is found, and the next backup written.
@@ -180,6 +185,44 @@ func TestBackupPlaceFull(t *testing.T) {
 	beside, err := os.ReadDir(usb)
 	require.NoError(t, err)
 	require.Len(t, beside, 2, "a good copy beside the bad one")
+}
+
+// TestBackupBeforeAddress: a user who asked for two copies gets no address
+// before both are there. If this breaks, coins go to an address whose only
+// backup is on the disk that dies.
+func TestBackupBeforeAddress(t *testing.T) {
+	s := newStory(t)
+	usb, ballast := s.smallDisk()
+	loopd := s.newLoopd(regtest.LoopdConfig{ExtraArgs: []string{
+		"--recovery.backupdir=" + usb, "--recovery.mincopies=1",
+	}})
+	s.start(loopd)
+
+	ask := func() (string, error) {
+		var address string
+		err := loopd.Swap(func(client looprpc.SwapClientClient) error {
+			resp, err := client.NewStaticAddress(
+				t.Context(), &looprpc.NewStaticAddressRequest{},
+			)
+			address = resp.GetAddress()
+
+			return err
+		})
+
+		return address, err
+	}
+	address, err := ask()
+	require.Empty(t, address)
+	reason, _ := recoveryrpc.ReasonOf(err)
+	require.Equal(t, states.NotProtected, reason, "%v", err)
+
+	require.NoError(t, os.Remove(ballast))
+	address, err = ask()
+	require.NoError(t, err)
+	require.NotEmpty(t, address)
+	copied, err := os.ReadFile(filepath.Join(usb, s.backup(loopd).name))
+	require.NoError(t, err)
+	require.Equal(t, s.backup(loopd).content, copied)
 }
 
 // TestBackupRemote: loopd runs on a server, its user and the backup are at

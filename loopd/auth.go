@@ -129,7 +129,7 @@ func (a *authenticator) check(ctx context.Context, method string) error {
 	service := a.service.Load()
 	if service == nil {
 		reason, _ := a.reason.Load().(states.Reason)
-		return recoveryrpc.StatusError(codes.Unavailable, reason, "")
+		return recoveryrpc.StatusError(reason, "")
 	}
 
 	err := service.ValidateMacaroon(ctx, ops, method)

@@ -11,7 +11,6 @@ import (
 	"github.com/looprecovery/looprecovery/generation"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
-	"google.golang.org/grpc/codes"
 )
 
 // ListBackups implements recoveryrpc.RecoveryServer.
@@ -146,9 +145,7 @@ func (s *recoveryServer) CreateBackup(ctx context.Context,
 		return nil, rpcError(err)
 	}
 
-	return nil, recoveryrpc.StatusError(
-		codes.FailedPrecondition, states.NothingToBackUp, "",
-	)
+	return nil, recoveryrpc.StatusError(states.NothingToBackUp, "")
 }
 
 // ExportBackup implements recoveryrpc.RecoveryServer.
@@ -232,7 +229,7 @@ func (s *recoveryServer) choose(ctx context.Context, wanted string,
 	}
 	if chosen == nil {
 		return nil, recoveryrpc.StatusError(
-			codes.NotFound, states.NoBackupFound, wanted,
+			states.NoBackupFound, wanted,
 		)
 	}
 
@@ -260,8 +257,7 @@ func (s *recoveryServer) ImportBackup(ctx context.Context,
 	}
 	if entry.Verdict != backup.OK {
 		return nil, recoveryrpc.StatusError(
-			codes.FailedPrecondition, entry.Verdict.Reason(),
-			entry.Detail,
+			entry.Verdict.Reason(), entry.Detail,
 		)
 	}
 	keys, err := s.daemon.backups.keys(ctx)

@@ -11,7 +11,6 @@ import (
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
-	"google.golang.org/grpc/codes"
 )
 
 const (
@@ -177,19 +176,13 @@ func (g *gate) current() (*cycle, error) {
 
 	switch {
 	case g.barred != "":
-		return nil, recoveryrpc.StatusError(
-			codes.Unavailable, g.barred, "",
-		)
+		return nil, recoveryrpc.StatusError(g.barred, "")
 
 	case g.held && g.reason != states.Starting:
-		return nil, recoveryrpc.StatusError(
-			codes.Unavailable, states.RecoveryActive, "",
-		)
+		return nil, recoveryrpc.StatusError(states.RecoveryActive, "")
 
 	case g.held || g.cycle == nil:
-		return nil, recoveryrpc.StatusError(
-			codes.Unavailable, g.reason, "",
-		)
+		return nil, recoveryrpc.StatusError(g.reason, "")
 
 	default:
 		return g.cycle, nil

@@ -90,8 +90,7 @@ func (s *recoveryServer) receive(file *recoveryrpc.BackupFile) (string,
 		!created.Equal(header.TokenCreated)) {
 
 		return "", recoveryrpc.StatusError(
-			codes.FailedPrecondition, states.NameMismatch,
-			file.GetName(),
+			states.NameMismatch, file.GetName(),
 		)
 	}
 
@@ -150,8 +149,7 @@ func (s *recoveryServer) SubscribeRecovery(
 		switch {
 		case s.daemon.shutdown.Err() != nil:
 			return recoveryrpc.StatusError(
-				codes.Unavailable, states.Starting,
-				"loopd is stopping",
+				states.Starting, "loopd is stopping",
 			)
 
 		case ctx.Err() != nil:
@@ -311,9 +309,7 @@ func parseTokenID(text string) (string, error) {
 
 // badRequest refuses a request that makes no sense.
 func badRequest(detail string) error {
-	return recoveryrpc.StatusError(
-		codes.InvalidArgument, states.BadRequest, detail,
-	)
+	return recoveryrpc.StatusError(states.BadRequest, detail)
 }
 
 // rpcError turns an error of the engine or of a port into a status.
@@ -326,35 +322,22 @@ func rpcError(err error) error {
 	switch {
 	case errors.As(err, &conflict):
 		return recoveryrpc.StatusError(
-			codes.FailedPrecondition, states.BackupConflict,
-			conflict.Path,
+			states.BackupConflict, conflict.Path,
 		)
 
 	case errors.As(err, &refused):
-		code := codes.FailedPrecondition
-		if refused.Reason == states.NoSuchRun {
-			code = codes.NotFound
-		}
-
-		return recoveryrpc.StatusError(
-			code, refused.Reason, refused.RunID,
-		)
+		return recoveryrpc.StatusError(refused.Reason, refused.RunID)
 
 	case errors.Is(err, recoveryfsm.ErrStopped):
 		return recoveryrpc.StatusError(
-			codes.Unavailable, states.Starting, "loopd is stopping",
+			states.Starting, "loopd is stopping",
 		)
 
 	case errors.As(err, &blocked):
-		return recoveryrpc.StatusError(
-			codes.FailedPrecondition, blocked.Reason,
-			blocked.Detail,
-		)
+		return recoveryrpc.StatusError(blocked.Reason, blocked.Detail)
 
 	case errors.Is(err, errLndNotReady):
-		return recoveryrpc.StatusError(
-			codes.Unavailable, states.LndDown, "",
-		)
+		return recoveryrpc.StatusError(states.LndDown, "")
 
 	default:
 		return status.Error(codes.Internal, err.Error())

@@ -5,7 +5,6 @@ import (
 
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 )
 
 // answeredByStandby are the calls of the Recovery service that need no owner:
@@ -33,9 +32,7 @@ func (d *Daemon) ownerOnly(ctx context.Context, req any,
 	if ours && !answeredByStandby[method] && !d.owner.owns.Load() {
 		_, _, reason := d.gate.status()
 
-		return nil, recoveryrpc.StatusError(
-			codes.Unavailable, reason, "",
-		)
+		return nil, recoveryrpc.StatusError(reason, "")
 	}
 
 	return handler(ctx, req)

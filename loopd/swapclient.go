@@ -11,7 +11,6 @@ import (
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 )
 
 const (
@@ -163,8 +162,7 @@ func (d *Daemon) newAddress(ctx context.Context, req any,
 	if err != nil {
 		log.Errorf("The new address is not protected: %v", err)
 		return nil, recoveryrpc.StatusError(
-			codes.FailedPrecondition, states.NotProtected,
-			err.Error(),
+			states.NotProtected, err.Error(),
 		)
 	}
 
@@ -176,9 +174,7 @@ func (d *Daemon) newAddress(ctx context.Context, req any,
 func (d *Daemon) refuseUnverified(ctx context.Context, req any) error {
 	provisional, err := d.view.Provisional(ctx)
 	if err != nil {
-		return recoveryrpc.StatusError(
-			codes.Unavailable, states.LndDown, err.Error(),
-		)
+		return recoveryrpc.StatusError(states.LndDown, err.Error())
 	}
 	if len(provisional) == 0 {
 		return nil
@@ -191,23 +187,19 @@ func (d *Daemon) refuseUnverified(ctx context.Context, req any) error {
 
 	named, err := namedOutpoints(req)
 	if err != nil {
-		return recoveryrpc.StatusError(
-			codes.InvalidArgument, states.BadRequest, err.Error(),
-		)
+		return recoveryrpc.StatusError(states.BadRequest, err.Error())
 	}
 
 	// A request that names no deposit leaves the choice to the embedded
 	// daemon, which cannot tell them apart.
 	if len(named) == 0 {
 		return recoveryrpc.StatusError(
-			codes.FailedPrecondition, states.DepositUnverified,
-			provisional[0].String(),
+			states.DepositUnverified, provisional[0].String(),
 		)
 	}
 	for _, outpoint := range named {
 		if unverified[outpoint] {
 			return recoveryrpc.StatusError(
-				codes.FailedPrecondition,
 				states.DepositUnverified, outpoint,
 			)
 		}

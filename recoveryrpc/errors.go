@@ -16,12 +16,33 @@ const (
 	detailKey = "detail"
 )
 
+// CodeOf returns the gRPC code of an error with a reason: whether the request
+// is wrong, names something that is not there, may be repeated as it is later,
+// or needs a person first.
+func CodeOf(reason states.Reason) codes.Code {
+	switch reason {
+	case states.BadRequest:
+		return codes.InvalidArgument
+
+	case states.NoSuchRun, states.NoBackupFound:
+		return codes.NotFound
+
+	case states.LndLocked, states.LndDown, states.Starting,
+		states.RecoveryActive, states.Standby, states.LockLost,
+		states.DatabaseDown:
+
+		return codes.Unavailable
+
+	default:
+		return codes.FailedPrecondition
+	}
+}
+
 // StatusError returns an error for a caller of the service: a status with the
-// given code, a sentence for a person, and an ErrorInfo that carries the
+// code of the reason, a sentence for a person, and an ErrorInfo that carries the
 // reason. The detail names the thing concerned, such as a path or a run's id;
-// it must hold nothing secret and may be empty. The code must not be codes.OK,
-// which is no error.
-func StatusError(code codes.Code, reason states.Reason, detail string) error {
+// it must hold nothing secret and may be empty.
+func StatusError(reason states.Reason, detail string) error {
 	info := &errdetails.ErrorInfo{
 		Reason: string(reason),
 		Domain: ErrorDomain,
@@ -33,7 +54,7 @@ func StatusError(code codes.Code, reason states.Reason, detail string) error {
 		info.Metadata = map[string]string{detailKey: detail}
 	}
 
-	sent := status.New(code, message)
+	sent := status.New(CodeOf(reason), message)
 	if detailed, err := sent.WithDetails(info); err == nil {
 		sent = detailed
 	}

@@ -15,7 +15,7 @@ import (
 // TestStatusError checks that a caller finds the code, a sentence, the reason
 // and the detail in an error, also when something wrapped it.
 func TestStatusError(t *testing.T) {
-	sent := StatusError(codes.NotFound, states.NoSuchRun, "run 7")
+	sent := StatusError(states.NoSuchRun, "run 7")
 	require.Equal(t, codes.NotFound, status.Code(sent))
 
 	sentence := states.Explain(states.NoSuchRun).Sentence

@@ -56,10 +56,16 @@ generated() {
 	fi
 }
 
+# produced fails if there is a reason code that no test produces.
+produced() {
+	go test -count=1 -run TestEveryReasonIsProduced ./states
+}
+
 step "gofmt" formatted
 step "go vet" vetted
 step "staticcheck" analysed
 step "generated code" generated
+step "reasons" produced
 
 [ "$failed" = 0 ] || exit 1
 echo "lint: ok"

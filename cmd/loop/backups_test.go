@@ -15,7 +15,6 @@ import (
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/grpc/codes"
 )
 
 // judgeServer answers the calls about backup files as loopd does, with the key
@@ -123,7 +122,7 @@ func (s *judgeServer) ExportBackup(_ context.Context,
 
 	if req.TokenId != "" {
 		return nil, recoveryrpc.StatusError(
-			codes.NotFound, states.NoBackupFound, req.TokenId,
+			states.NoBackupFound, req.TokenId,
 		)
 	}
 
@@ -140,9 +139,7 @@ func (s *judgeServer) ImportBackup(_ context.Context,
 	}
 	reason := backup.Verdict(judged.Verdict).Reason()
 	if reason != "" {
-		return nil, recoveryrpc.StatusError(
-			codes.FailedPrecondition, reason, judged.Detail,
-		)
+		return nil, recoveryrpc.StatusError(reason, judged.Detail)
 	}
 
 	return &recoveryrpc.ImportBackupResponse{

@@ -7,3 +7,5 @@
 // The flags that come before a command, their environment variables and their
 // defaults are upstream's too, so that one configuration serves both.
 package main
+
+//go:generate go test -trimpath -run TestErrorList -update .

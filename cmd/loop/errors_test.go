@@ -16,7 +16,7 @@ import (
 
 // noSuchRun is what loopd answers about an unknown id.
 func noSuchRun(id string) error {
-	return recoveryrpc.StatusError(codes.NotFound, states.NoSuchRun, id)
+	return recoveryrpc.StatusError(states.NoSuchRun, id)
 }
 
 // answering returns a daemon whose status calls fail with the error.
@@ -34,9 +34,7 @@ func answering(t *testing.T, err error) *daemon {
 // what happened, what was left untouched and what to type next.
 func TestReasons(t *testing.T) {
 	for _, reason := range states.Reasons() {
-		sent := recoveryrpc.StatusError(
-			codes.FailedPrecondition, reason, "the thing",
-		)
+		sent := recoveryrpc.StatusError(reason, "the thing")
 		explained := explain(sent)
 
 		text := states.Explain(reason)
@@ -55,31 +53,24 @@ func TestFailures(t *testing.T) {
 		says string
 	}{
 		"locked": {
-			err: recoveryrpc.StatusError(
-				codes.Unavailable, states.LndLocked, "",
-			),
+			err:  recoveryrpc.StatusError(states.LndLocked, ""),
 			code: exitConnection,
 			says: "next: lncli unlock",
 		},
 		"busy": {
 			err: recoveryrpc.StatusError(
-				codes.FailedPrecondition,
 				states.AlreadyRunning, testID,
 			),
 			code: exitFailure,
 			says: testID,
 		},
 		"newer": {
-			err: recoveryrpc.StatusError(
-				codes.Internal, "NEW_REASON", "",
-			),
+			err:  recoveryrpc.StatusError("NEW_REASON", ""),
 			code: exitFailure,
 			says: "NEW_REASON",
 		},
 		"bad": {
-			err: recoveryrpc.StatusError(
-				codes.InvalidArgument, states.BadRequest, "",
-			),
+			err:  recoveryrpc.StatusError(states.BadRequest, ""),
 			code: exitUsage,
 			says: "contradicts itself",
 		},

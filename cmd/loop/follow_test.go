@@ -421,11 +421,9 @@ func TestReconnect(t *testing.T) {
 
 	breaks := map[string]error{
 		"unavailable": status.Error(codes.Unavailable, "restarting"),
-		"starting": recoveryrpc.StatusError(
-			codes.Unavailable, states.LndLocked, "",
-		),
-		"ended":    nil,
-		"stopping": context.Canceled,
+		"starting":    recoveryrpc.StatusError(states.LndLocked, ""),
+		"ended":       nil,
+		"stopping":    context.Canceled,
 	}
 	for name, broken := range breaks {
 		t.Run(name, func(t *testing.T) {

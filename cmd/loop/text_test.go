@@ -85,9 +85,7 @@ func TestHostileText(t *testing.T) {
 			return []*recoveryrpc.Run{run}
 		},
 		cancel: func(string) (*recoveryrpc.Run, error) {
-			return nil, recoveryrpc.StatusError(
-				5, hostile, hostile,
-			)
+			return nil, recoveryrpc.StatusError(hostile, hostile)
 		},
 		resume: func(string) (*recoveryrpc.Run, error) {
 			return run, nil
