@@ -16,9 +16,13 @@
 //	gate.go       when the embedded daemon may run
 //	recover.go    what is recovered at a start, and what holds the gate
 //	protect.go    backups: at start, and before an address is handed out
+//	selfcheck.go  every copy judged daily, and what is missing written again
+//	judge.go      what a backup is worth on this lnd
 //	sweepaddr.go  the addresses that sweeps pay to, in a rebuilt lnd
 //	adapters.go   the ports of package actions, on lnd and the files
 //	database.go   the ports on the embedded daemon's database
 //	view.go       the ports on the chain, and on what lnd cannot see
 //	recovery.go   the Recovery service; status.go and marshal.go serve it
+//	backups.go    its calls about backup files
+//	plan.go       its dry run
 package loopd
