@@ -113,11 +113,18 @@ func (f *Files) probe(name string) (TokenProbe, error) {
 func (f *Files) Place(token []byte) error {
 	err := durable.Publish(f.files, f.dir, tokenName, token, tokenPerm)
 
-	// What a crash left of an earlier call goes, once it is of no use. That
-	// it stays, readable by its owner alone, is no failure of this call.
-	_ = durable.Sweep(f.files, f.dir, leftovers)
+	// That it stays, readable by its owner alone, is no failure of this
+	// call.
+	_ = f.Sweep()
 
 	return err
+}
+
+// Sweep removes what a crash left of an earlier Place, once it is of no use. It
+// is called at every start too: the run that the crash interrupted may find the
+// token in place and have nothing to place any more.
+func (f *Files) Sweep() error {
+	return durable.Sweep(f.files, f.dir, leftovers)
 }
 
 // leftovers are the unfinished token files.

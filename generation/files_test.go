@@ -143,3 +143,22 @@ func TestPlaceAndSetAside(t *testing.T) {
 	require.EqualValues(t, tokenPerm, info.Mode().Perm())
 	require.NoError(t, files.Place(first))
 }
+
+// TestSweep checks that a second copy of the token, which a crash left behind,
+// does not stay, and that the only one does.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	files := NewFiles(durable.OS(), dir)
+	token := makeToken(t, 1, true)
+	temp := filepath.Join(dir, ".looprecovery-0011223344556677-"+tokenName)
+	require.NoError(t, os.WriteFile(temp, token, 0o600))
+
+	require.NoError(t, files.Sweep())
+	require.FileExists(t, temp)
+
+	path := filepath.Join(dir, tokenName)
+	require.NoError(t, os.WriteFile(path, token, 0o600))
+	require.NoError(t, files.Sweep())
+	require.NoFileExists(t, temp)
+	require.FileExists(t, path)
+}

@@ -16,6 +16,10 @@ import (
 // directory lost its generation and a backup of it is there. It reports
 // whether the embedded daemon has to wait.
 func (d *Daemon) resumeOrBegin(ctx context.Context) (bool, error) {
+	if err := d.tokens.Sweep(); err != nil {
+		log.Warnf("What a crash left behind stays: %v", err)
+	}
+
 	run, err := d.engine.Unfinished(ctx)
 	if err != nil {
 		return false, err
