@@ -16,6 +16,7 @@ LND_TAGS := autopilotrpc chainrpc invoicesrpc peersrpc routerrpc signrpc \
 # Limits of a whole run of the tests, not of one test.
 UNIT_TIMEOUT ?= 20m
 ITEST_TIMEOUT ?= 40m
+CRASH_TIMEOUT ?= 60m
 
 # run=Name selects integration tests by a regular expression.
 run ?= .
@@ -69,6 +70,12 @@ unit: ## Run the unit tests with the race detector.
 .PHONY: itest
 itest: build-itest ## Run the integration tests (run=Name for some of them).
 	$(GO) test -count=1 -timeout $(ITEST_TIMEOUT) -v -run '$(run)' ./itest
+
+.PHONY: crash
+crash: build-itest ## Kill a restore everywhere, three times, and compare.
+	@$(GO) test -c -o $(BIN)/itest.test ./itest
+	@cd itest && ../$(BIN)/itest.test -test.timeout $(CRASH_TIMEOUT) \
+		-test.v -test.run 'TestCrash$$' -crash
 
 .PHONY: bench
 bench: ## Compare the scan with its peers, in one process each.

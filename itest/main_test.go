@@ -74,6 +74,9 @@ func run(m *testing.M) (int, error) {
 	}
 
 	code := m.Run()
+	if code == 0 && crashed != "" {
+		defer fmt.Println(crashed)
+	}
 
 	return code, errors.Join(stopWorlds(), os.RemoveAll(root))
 }

@@ -46,8 +46,9 @@ func newWorlds() chan *world {
 	return pool
 }
 
-// startWorld starts a network.
-func startWorld(ctx context.Context) (*world, error) {
+// startWorld starts a network whose static addresses time out after the given
+// number of blocks, 0 being the default.
+func startWorld(ctx context.Context, expiry uint32) (*world, error) {
 	dir := filepath.Join(
 		worldRoot, fmt.Sprintf("%d", worldCount.Add(1)),
 	)
@@ -59,6 +60,7 @@ func startWorld(ctx context.Context) (*world, error) {
 	var err error
 	w.Network, err = regtest.NewNetwork(ctx, regtest.Config{
 		BinDir: programs, BaseDir: dir, LogDir: w.logDir,
+		Expiry: expiry,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w (logs in %s)", err, w.logDir)
@@ -101,14 +103,40 @@ func newStory(t *testing.T) *story {
 	t.Helper()
 	t.Parallel()
 
-	require.NoError(t, os.RemoveAll(filepath.Join(logRoot, t.Name())))
 	w := <-worlds
 	t.Cleanup(func() { endWorld(t, w) })
 	if w == nil {
 		var err error
-		w, err = startWorld(t.Context())
+		w, err = startWorld(t.Context(), 0)
 		require.NoError(t, err)
 	}
+
+	return tell(t, w)
+}
+
+// newLongStory begins a story that takes so many blocks that it needs a world
+// for itself, in which static addresses time out after the given number of
+// blocks. No other story is told meanwhile, so that it can measure times.
+func newLongStory(t *testing.T, expiry uint32) *story {
+	t.Helper()
+
+	w, err := startWorld(t.Context(), expiry)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if t.Failed() || os.Getenv(keepLogsVariable) != "" {
+			keepLogs(t, w)
+		}
+		require.NoError(t, w.Stop())
+	})
+
+	return tell(t, w)
+}
+
+// tell begins a story in a world.
+func tell(t *testing.T, w *world) *story {
+	t.Helper()
+
+	require.NoError(t, os.RemoveAll(filepath.Join(logRoot, t.Name())))
 	s := &story{
 		T: t, Network: w.Network, world: w,
 		scratch: filepath.Join(scratchRoot, t.Name()),
