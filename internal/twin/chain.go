@@ -79,14 +79,14 @@ var start = sync.OnceValue(func() *Chain {
 	return chain
 })
 
-// newChain returns a chain of startHeight blocks.
-func newChain(calls *calls) *Chain {
+// newChain returns a chain of at most startHeight blocks.
+func newChain(calls *calls, height int) *Chain {
 	first := start()
 
 	return &Chain{
 		calls:  calls,
 		params: first.params,
-		best:   slices.Clone(first.best),
+		best:   slices.Clone(first.best[:height+1]),
 		raw:    maps.Clone(first.raw),
 		pruned: make(map[chainhash.Hash]bool),
 		unique: first.unique,

@@ -253,6 +253,11 @@ func FailAt(point Point, nth int, err error) Hook {
 	}
 }
 
+// Crash ends the process from outside of any call of a port.
+func (w *World) Crash() {
+	w.calls.die()
+}
+
 // Crashed reports whether the process has ended.
 func (w *World) Crashed() bool {
 	return w.calls.dead()

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -211,7 +212,7 @@ func (l *Lnd) DeriveSharedKey(ctx context.Context, public *btcec.PublicKey,
 		if err != nil {
 			return err
 		}
-		shared, err = (&keychain.PrivKeyECDH{PrivKey: key}).ECDH(public)
+		shared, err = sharedKey(key, public)
 
 		return err
 	})
@@ -256,6 +257,23 @@ func (l *Lnd) Next(family int32) uint32 {
 	return l.next[family]
 }
 
+// Counters returns the next index of every family that has an account, without
+// a call of a port.
+func (l *Lnd) Counters() map[int32]uint32 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return maps.Clone(l.next)
+}
+
+// Scripts returns the scripts that were imported, without a call of a port.
+func (l *Lnd) Scripts() map[string]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return maps.Clone(l.scripts)
+}
+
 // SetNext moves the counter of a family, as a life before the test did.
 func (l *Lnd) SetNext(family int32, next uint32) {
 	l.mu.Lock()
@@ -280,9 +298,29 @@ func (l *Lnd) Watches(pkScript []byte) bool {
 	return l.scripts[string(pkScript)]
 }
 
-// publics, branches and keys keep what was derived: tests build many worlds
-// that are alike.
-var publics, branches, keys sync.Map
+// publics, branches, keys and shareds keep what was derived: tests build many
+// worlds that are alike.
+var publics, branches, keys, shareds sync.Map
+
+// sharedKey returns the hash of the Diffie-Hellman point of two keys.
+func sharedKey(private *btcec.PrivateKey, public *btcec.PublicKey) ([32]byte,
+	error) {
+
+	id := [2]string{
+		string(private.Serialize()),
+		string(public.SerializeCompressed()),
+	}
+	if known, ok := shareds.Load(id); ok {
+		return known.([32]byte), nil
+	}
+
+	shared, err := (&keychain.PrivKeyECDH{PrivKey: private}).ECDH(public)
+	if err == nil {
+		shareds.Store(id, shared)
+	}
+
+	return shared, err
+}
 
 // keyID names a private key.
 type keyID struct {

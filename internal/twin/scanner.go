@@ -14,6 +14,9 @@ type Scanner struct {
 	calls *calls
 	chain *Chain
 
+	// wrap, if set, stands before every checkpoint.
+	wrap func(chainscan.Checkpoint) chainscan.Checkpoint
+
 	mu          sync.Mutex
 	checkpoints map[string]*chainscan.MemoryCheckpoint
 }
@@ -35,7 +38,7 @@ func (s *Scanner) Scan(ctx context.Context, runID string,
 			Families:   remembered(request.Families),
 			Birthday:   request.Birthday,
 			LookAhead:  request.LookAhead,
-			Checkpoint: &checkpoint{s.calls, s.memory(runID)},
+			Checkpoint: s.checkpoint(runID),
 		})
 		if s.calls.dead() {
 			return ErrCrashed
@@ -60,6 +63,35 @@ func (s *Scanner) Result(ctx context.Context, runID string) ([]chainscan.Output,
 	})
 
 	return outputs, err
+}
+
+// SetWrap puts something before the checkpoints of all scans that begin from now
+// on.
+func (s *Scanner) SetWrap(
+	wrap func(chainscan.Checkpoint) chainscan.Checkpoint) {
+
+	s.wrap = wrap
+}
+
+// Stored returns the cursor and the outputs that a run's scan has stored,
+// without a call of a port.
+func (s *Scanner) Stored(runID string) (*chainscan.Cursor,
+	[]chainscan.Output) {
+
+	cursor, outputs, err := s.memory(runID).Load(context.Background())
+	must(err)
+
+	return cursor, outputs
+}
+
+// checkpoint returns the checkpoint of a run as its scan sees it.
+func (s *Scanner) checkpoint(runID string) chainscan.Checkpoint {
+	var seen chainscan.Checkpoint = &checkpoint{s.calls, s.memory(runID)}
+	if s.wrap != nil {
+		seen = s.wrap(seen)
+	}
+
+	return seen
 }
 
 // memory returns the checkpoint of a run.

@@ -58,11 +58,16 @@ type World struct {
 // NewWorld returns a world with a chain of 200 blocks, an lnd that was never
 // used, no token, no address and no backup. The gate is open.
 func NewWorld() *World {
+	return NewWorldAt(startHeight)
+}
+
+// NewWorldAt is NewWorld with a chain of the given height, 200 at most.
+func NewWorldAt(height int) *World {
 	calls := newCalls()
 	params := &chaincfg.RegressionNetParams
 	gate := &Gate{calls: calls}
 	visibility := newVisibility(calls)
-	chain := newChain(calls)
+	chain := newChain(calls, height)
 	disk := newDisk(calls, DataDir, SecondDir)
 	lnd := newLnd(calls, params, clientSeed, visibility.intended)
 
