@@ -2,8 +2,10 @@ package itest
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/lightninglabs/loop/looprpc"
@@ -95,7 +97,7 @@ func TestLockLost(t *testing.T) {
 // second one buys a token that does not belong to the address.
 func TestStandby(t *testing.T) {
 	s := newStory(t)
-	_, options := s.newPostgres()
+	server, options := s.newPostgres()
 	shared := filepath.Join(s.scratch, "shared")
 	require.NoError(t, os.Mkdir(shared, 0o700))
 	options = append(options, "--recovery.backupdir="+shared)
@@ -112,6 +114,10 @@ func TestStandby(t *testing.T) {
 	challenges := s.Swap.Challenges()
 
 	// The second one answers, does nothing and says why.
+	times := &stopTimes{story: s}
+	s.startListening(second)
+	s.waitDown(second, states.Standby)
+	times.stop(second, "standby")
 	s.startListening(second)
 	s.waitDown(second, states.Standby)
 	s.refusesAll(second, states.Standby)
@@ -136,6 +142,53 @@ func TestStandby(t *testing.T) {
 	s.waitDeposits(first, deposits...)
 	require.Empty(t, s.runs(first), "a recovery was begun")
 	require.Equal(t, challenges, s.Swap.Challenges(), "bought a token")
+
+	// The lock is taken from the owner while somebody waits for it.
+	s.startListening(second)
+	s.waitDown(second, states.Standby)
+	require.NoError(t, server.TerminateOwner(t.Context(), postgresDatabase))
+	s.neverTwo(first, second)
+	times.stop(first, "one of the two")
+	times.stop(second, "the other")
+	t.Logf("\n%s", strings.Join(times.lines, "\n"))
+}
+
+// neverTwo watches two daemons of which the owner lost its lock, until one of
+// them is the owner and the other stands by. There is a time at which neither
+// is up, and none at which both are.
+func (s *story) neverTwo(first, second *regtest.Loopd) {
+	s.Helper()
+
+	none := false
+	err := regtest.Eventually(s.Context(), "one owner and one standby",
+		regtest.DefaultTimeout, func(ctx context.Context) error {
+			up, waiting := 0, 0
+			for _, loopd := range []*regtest.Loopd{first, second} {
+				resp, err := recovery(ctx, loopd)
+				daemon := resp.GetDaemon()
+				switch {
+				case err != nil:
+					return err
+
+				case daemon.State == recoveryrpc.
+					DaemonState_DAEMON_UP:
+
+					up++
+
+				case daemon.Reason == string(states.Standby):
+					waiting++
+				}
+			}
+			require.Less(s, up, 2, "two owners")
+			none = none || up == 0
+			if !none || up != 1 || waiting != 1 {
+				return fmt.Errorf("%w: %d up, %d waiting",
+					errNotYet, up, waiting)
+			}
+
+			return nil
+		})
+	require.NoError(s, err)
 }
 
 // TestStandbySameDirectory: a second daemon is started on the directory of the

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/lightninglabs/lndclient"
@@ -22,15 +21,8 @@ import (
 	"github.com/looprecovery/looprecovery/states"
 )
 
-const (
-	// databaseFilename is the journal.
-	databaseFilename = "recovery.db"
-
-	// stopLimit is how long everything may take to end once it was asked
-	// to. What does not is left to the end of the process: it can be
-	// killed anywhere.
-	stopLimit = 2500 * time.Millisecond
-)
+// databaseFilename is the journal.
+const databaseFilename = "recovery.db"
 
 // Daemon is our loopd: the embedded daemon and all that is around it.
 type Daemon struct {
@@ -94,98 +86,6 @@ func NewDaemon(ctx context.Context, cfg *Config) (*Daemon, error) {
 // Stop asks the daemon to end. Run returns when it has.
 func (d *Daemon) Stop() {
 	d.stop()
-}
-
-// runWhileOwner runs one daemon after the other: when a daemon loses the lock
-// on its database it stops whole, and the next one begins as a standby.
-func runWhileOwner(ctx context.Context, cfg *Config) error {
-	var reason states.Reason
-	for {
-		daemon, err := NewDaemon(ctx, cfg)
-		if err != nil {
-			return err
-		}
-		daemon.gate.bar(reason)
-
-		err = daemon.Run()
-		again := errors.Is(err, errLockLost) &&
-			!errors.Is(err, errLeftBehind) && ctx.Err() == nil
-		if !again {
-			return err
-		}
-		log.Errorf("Starting over: %v", err)
-		reason = states.LockLost
-	}
-}
-
-// Run answers on both ports, becomes the owner of the data directory and of
-// the database, recovers what has to be recovered and keeps the embedded daemon
-// running, until Stop. It returns errLockLost if everything was stopped because
-// the database is not ours any more.
-func (d *Daemon) Run() error {
-	defer d.stop()
-
-	owned, err := d.owner.tryDirectory()
-	if err != nil {
-		return err
-	}
-	if !owned && d.owner.database == nil {
-		return fmt.Errorf("another loopd owns %s; nothing was "+
-			"started", d.cfg.DataDir)
-	}
-
-	servers, err := d.serve()
-	if err != nil {
-		d.owner.release()
-		return err
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- d.work() }()
-
-	select {
-	case err = <-failed:
-		failed <- nil
-
-	case err = <-servers.failed:
-
-	case err = <-d.owner.lost:
-
-	case <-d.shutdown.Done():
-	}
-	d.stop()
-
-	endErr := d.end(servers, failed)
-	if errors.Is(endErr, errLeftBehind) && !errors.Is(err, errLockLost) {
-		log.Warnf("%v", endErr)
-		endErr = nil
-	}
-
-	return errors.Join(err, endErr)
-}
-
-// errLeftBehind ends the process: something that needs an owner may still run.
-var errLeftBehind = errors.New("not everything had stopped in time; the " +
-	"process ends")
-
-// end stops what is left, the ports last but for a moment, and gives the locks
-// up. It takes no longer than stopLimit.
-func (d *Daemon) end(servers *servers, failed <-chan error) error {
-	ended := make(chan error, 1)
-	go func() {
-		servers.stop()
-		err := <-failed
-		d.closeStores()
-		d.owner.release()
-		ended <- err
-	}()
-
-	select {
-	case err := <-ended:
-		return err
-
-	case <-time.After(stopLimit):
-		return errLeftBehind
-	}
 }
 
 // openStores opens what needs no lnd: the journal, the backup places and the

@@ -6,7 +6,8 @@
 //
 //	main.go       the life of the process
 //	config.go     upstream's configuration plus the [recovery] group
-//	daemon.go     the order in which everything starts and stops
+//	run.go        one life of a daemon, and the next one if it lost its database
+//	daemon.go     what a daemon consists of, and the order of its start
 //	owner.go      what makes one process the owner of directory and database
 //	standby.go    what a process answers that is not
 //	lnd.go        our own connection to lnd and its states

@@ -3,6 +3,7 @@ package loopd
 import (
 	"context"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -127,6 +128,30 @@ func TestOneOwner(t *testing.T) {
 	require.True(t, held)
 	first.release()
 	t.Logf("the loss was noticed after %v", noticed)
+}
+
+// TestLockSilentServer checks that a server that does not answer any more, as
+// behind a broken network, counts as a lost lock: it may have given the lock to
+// somebody else.
+func TestLockSilentServer(t *testing.T) {
+	server, config := startPostgres(t)
+	lock := &databaseLock{config: config}
+	defer lock.release()
+	held, err := lock.try(t.Context())
+	require.NoError(t, err)
+	require.True(t, held)
+	pid, err := server.OwnerPID(t.Context(), testDatabase)
+	require.NoError(t, err)
+
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	began := time.Now()
+	err = lock.watch(t.Context())
+	noticed := time.Since(began)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Less(t, noticed, lockCheckInterval+lockTimeout+
+		500*time.Millisecond)
+	t.Logf("noticed after %v", noticed)
 }
 
 // TestLockThroughPooler checks that a session that was given to somebody else,

@@ -310,31 +310,41 @@ func (p *Postgres) CreateDatabase(ctx context.Context, name string) error {
 	return p.exec(ctx, "postgres", "CREATE DATABASE "+quoted)
 }
 
-// TerminateOwner ends the session with which a loopd holds the lock on a
-// database. That there is not exactly one is an error.
-func (p *Postgres) TerminateOwner(ctx context.Context, name string) error {
+// ownerQuery finds the session with which a loopd holds the lock on a database.
+// A standby has a session of that name, too, but no lock.
+const ownerQuery = `
+	SELECT a.pid FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid
+	WHERE a.datname = $1 AND a.application_name = $2
+		AND l.locktype = 'advisory' AND l.granted`
+
+// OwnerPID returns the process of the server that serves the session with which
+// a loopd holds the lock on a database.
+func (p *Postgres) OwnerPID(ctx context.Context, name string) (int, error) {
 	conn, err := p.Connect(ctx, name)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { _ = conn.Close(ctx) }()
 
-	// A standby has a session of that name, too, but no lock.
-	tag, err := conn.Exec(ctx, `
-		SELECT pg_terminate_backend(a.pid)
-		FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid
-		WHERE a.datname = $1 AND a.application_name = $2
-			AND l.locktype = 'advisory' AND l.granted`,
-		name, ownerSession)
+	var pid int
+	err = conn.QueryRow(ctx, ownerQuery, name, ownerSession).Scan(&pid)
+	if err != nil {
+		return 0, fmt.Errorf("the owner of %s: %w", name, err)
+	}
+
+	return pid, nil
+}
+
+// TerminateOwner ends the session with which a loopd holds the lock on a
+// database, as an administrator would.
+func (p *Postgres) TerminateOwner(ctx context.Context, name string) error {
+	pid, err := p.OwnerPID(ctx, name)
 	if err != nil {
 		return err
 	}
-	if tag.RowsAffected() != 1 {
-		return fmt.Errorf("%d sessions own %s", tag.RowsAffected(),
-			name)
-	}
 
-	return nil
+	return p.exec(ctx, name,
+		fmt.Sprintf("SELECT pg_terminate_backend(%d)", pid))
 }
 
 // Connect opens a session on a database. The caller closes it.
