@@ -57,6 +57,9 @@ type Daemon struct {
 
 	// releaseMutex serialises what opens the gate.
 	releaseMutex sync.Mutex
+
+	// background waits for what runs beside work and ends with shutdown.
+	background sync.WaitGroup
 }
 
 // NewDaemon returns a daemon for a configuration that upstream's Validate has
@@ -163,6 +166,7 @@ func (d *Daemon) closeStores() {
 	if d.engine != nil {
 		d.engine.Stop()
 	}
+	d.background.Wait()
 	d.node.close()
 	err := errors.Join(d.database.close(), d.journal.Close())
 	if err != nil {
@@ -201,7 +205,7 @@ func (d *Daemon) work() error {
 	if err := d.untilReady(ctx, d.prepare); err != nil {
 		return ignoreEnd(ctx, err)
 	}
-	go d.keepBackups(ctx)
+	d.background.Go(func() { d.keepBackups(ctx) })
 
 	return ignoreEnd(ctx, d.gate.run(ctx))
 }

@@ -183,7 +183,7 @@ func (p *gatePort) Open() {
 // release lets the embedded daemon start again, after what every start does.
 // It does not wait.
 func (d *Daemon) release() {
-	go func() {
+	d.background.Go(func() {
 		d.releaseMutex.Lock()
 		defer d.releaseMutex.Unlock()
 
@@ -194,7 +194,7 @@ func (d *Daemon) release() {
 		if err != nil && d.shutdown.Err() == nil {
 			log.Errorf("Unable to release the swap client: %v", err)
 		}
-	}()
+	})
 }
 
 // onEvent follows a run: when it ends or stops without holding the embedded
