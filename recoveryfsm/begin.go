@@ -45,11 +45,25 @@ func (e *Engine) Start(ctx context.Context, kind states.Kind,
 		return Run{}, e.refuseSecond(ctx)
 	}
 	if err != nil {
+		e.haltIfStored(ctx, run.ID, err)
 		return Run{}, err
 	}
 	e.notify()
 
 	return run, e.launch(run, table)
+}
+
+// haltIfStored halts a run whose creation was reported to have failed, if it was
+// stored in spite of that: it is unfinished and nobody works on it, and so it
+// must be possible to see why and to resume it.
+func (e *Engine) haltIfStored(ctx context.Context, id string, cause error) {
+	if _, err := e.cfg.Journal.Run(ctx, id); err != nil {
+		return
+	}
+	e.halt(id, &Halt{
+		Reason: states.JournalFailed,
+		Error:  errorText(cause),
+	})
 }
 
 // refuseSecond names the run that stands in the way of another one.

@@ -93,6 +93,33 @@ func TestStartIsDurable(t *testing.T) {
 	require.Equal(t, "aa", end.Facts.Request.TokenID)
 }
 
+// TestStartStoredAndFailed checks that a run which was stored although its
+// creation was reported to have failed is not left without anybody who works on
+// it: it tells why, and goes on once it is resumed.
+func TestStartStoredAndFailed(t *testing.T) {
+	w := newWorld(t)
+	engine := w.engine()
+	w.journal.SetHooks(nil, func(int, recoveryfsm.Save) error {
+		return errDead
+	})
+	_, err := engine.Start(
+		t.Context(), states.Restore, actions.Request{},
+	)
+	require.ErrorIs(t, err, errDead)
+	w.journal.SetHooks(nil, nil)
+
+	stored, err := engine.Latest(t.Context())
+	require.NoError(t, err)
+	require.NotNil(t, stored.Halted)
+	require.Equal(t, states.JournalFailed, stored.Halted.Reason)
+
+	_, err = engine.Resume(t.Context(), stored.ID)
+	require.NoError(t, err)
+	run := wait(t, engine, stored.ID)
+	require.True(t, run.Finished)
+	w.checkEnd(run)
+}
+
 // TestStartFails checks that a run that could not be saved does not begin.
 func TestStartFails(t *testing.T) {
 	w := newWorld(t)
