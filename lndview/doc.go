@@ -19,6 +19,9 @@
 //     the import turned out to be new. An intent that was saved twice without
 //     an outcome counts as new: the first import may have been ours, and lnd
 //     would then answer "known" although it looked at no block.
+//   - Blind as well: from the moment a recovery saves its intent to import, known
+//     or not. Whoever lost the ledger with the rest of a directory cannot tell
+//     whether the script is known because an earlier recovery imported it.
 //   - Covered: blind, and a scan from the birthday was published. What the scan
 //     proved stays ours to report until it is spent.
 //

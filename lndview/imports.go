@@ -14,6 +14,21 @@ const publishTrail = 20
 // ImportIntent is saved before a script is imported: from now until ImportDone
 // the wallet counts as blind for it.
 func (v *View) ImportIntent(ctx context.Context, pkScript []byte) error {
+	return v.intent(ctx, pkScript, false)
+}
+
+// RecoveryIntent is ImportIntent for a recovery: the wallet counts as blind for
+// the script until a scan has ended, whatever comes of the import. That the
+// wallet knows the script may be the work of an earlier recovery, after which
+// the ledger was lost together with the rest of the directory.
+func (v *View) RecoveryIntent(ctx context.Context, pkScript []byte) error {
+	return v.intent(ctx, pkScript, true)
+}
+
+// intent saves the intent to import a script.
+func (v *View) intent(ctx context.Context, pkScript []byte,
+	blind bool) error {
+
 	if err := v.take(ctx); err != nil {
 		return err
 	}
@@ -23,7 +38,7 @@ func (v *View) ImportIntent(ctx context.Context, pkScript []byte) error {
 
 	// An intent without an outcome: the import may have been carried out,
 	// and then the next one will find the script known.
-	if script.Pending {
+	if script.Pending || blind {
 		script.Blind = true
 	}
 	script.Pending = true

@@ -402,3 +402,30 @@ func TestDepositAboveTip(t *testing.T) {
 	require.ErrorAs(t, err, &behind)
 	require.Equal(t, deposit, behind.OutPoint)
 }
+
+// TestLedgerLost checks that a user who lost loopd's directory a second time,
+// and with it the ledger, has every deposit after the second restore. The lnd
+// that was rebuilt before is as blind as ever, and knows the script by now.
+func TestLedgerLost(t *testing.T) {
+	h := newHarness(t)
+	deposit := h.deposit(1_000)
+	h.chain.mineEmpty(3)
+	known := h.pay(2_000)
+	h.chain.mine(known)
+	h.learns(known, 0, h.chain.height())
+	listed := wire.OutPoint{Hash: known.TxHash()}
+	h.sees(listed)
+
+	require.NoError(t, h.view.RecoveryIntent(t.Context(), static))
+	require.NoError(t, h.view.ImportDone(t.Context(), static, false))
+	require.Equal(t, [][]byte{static}, h.view.Status().Blind)
+	h.row(deposit, 1_000, int64(h.chain.height()))
+	h.sees(deposit, listed)
+
+	// What lnd's wallet holds stays lnd's to report, absence included.
+	h.scanned("run")
+	require.Empty(t, h.view.Status().Blind)
+	h.sees(deposit, listed)
+	h.restart()
+	h.sees(deposit, listed)
+}

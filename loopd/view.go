@@ -104,6 +104,13 @@ type visibilityPort struct {
 // A compile-time check of the port.
 var _ actions.Visibility = (*visibilityPort)(nil)
 
+// ImportIntent implements actions.Visibility.
+func (p *visibilityPort) ImportIntent(ctx context.Context,
+	pkScript []byte) error {
+
+	return p.View.RecoveryIntent(ctx, pkScript)
+}
+
 // Publish implements actions.Visibility. The embedded daemon is told of the
 // one address in its database; what else was found it could not own.
 func (p *visibilityPort) Publish(ctx context.Context, runID string,
