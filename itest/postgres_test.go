@@ -153,6 +153,43 @@ func TestStandby(t *testing.T) {
 	t.Logf("\n%s", strings.Join(times.lines, "\n"))
 }
 
+// TestStandbyOfBlindWallet: as above, beside an lnd that was rebuilt and sees
+// none of the deposits. What the first daemon knew of that is in its directory,
+// the rows are in the database. If this breaks, upstream finds the rows' outputs
+// gone, and never sweeps them.
+func TestStandbyOfBlindWallet(t *testing.T) {
+	s := newStory(t)
+	server, options := s.newPostgres()
+	shared := filepath.Join(s.scratch, "shared")
+	require.NoError(t, os.Mkdir(shared, 0o700))
+	options = append(options, "--recovery.backupdir="+shared)
+	lost := s.newClient("lnd")
+	first := s.newLoopd(regtest.LoopdConfig{
+		Name: "first", Lnd: lost, ExtraArgs: options,
+	})
+	s.start(first)
+	deposits := s.pay(s.newAddress(first), 200_000, 300_000)
+	s.waitDeposits(first, deposits...)
+	s.lose(first)
+	s.emptyDatabase(server)
+	lnd := s.rebuild(lost, "lnd-rebuilt")
+	first.SetLnd(lnd)
+	s.startListening(first)
+	s.waitReconciled(first)
+	s.waitRestored(first, deposits...)
+
+	second := s.newLoopd(regtest.LoopdConfig{
+		Name: "second", Lnd: lnd, ExtraArgs: options,
+	})
+	s.startListening(second)
+	s.waitDown(second, states.Standby)
+	require.NoError(t, first.Kill())
+	require.True(t, s.waitReconciled(second).Automatic)
+	s.waitRestored(second, deposits...)
+	s.waitSwept(lnd, deposits...)
+	s.waitDeposits(second)
+}
+
 // neverTwo watches two daemons of which the owner lost its lock, until one of
 // them is the owner and the other stands by. There is a time at which neither
 // is up, and none at which both are.
