@@ -164,7 +164,7 @@ func (w *scanWorld) spend(fee int64, coins ...coin) *wire.MsgTx {
 	}
 	tx.AddTxOut(wire.NewTxOut(value-fee, stranger()))
 
-	signatures, err := w.lnd.Signer.SignOutputRaw(
+	signatures, err := w.lnd.Signer.SignOutputRawKeyLocator(
 		w.Context(), tx, descriptors, spent,
 	)
 	require.NoError(w, err)
