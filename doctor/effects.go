@@ -16,7 +16,7 @@ func once(e *Evidence) []Finding {
 
 	placed := 0
 	for _, effect := range e.Effects {
-		if effect.Call == "token" {
+		if effect.Call == TokenPlaced {
 			placed++
 		}
 	}
@@ -60,7 +60,7 @@ func (e *Evidence) wantedCounters() map[int32]uint32 {
 		wanted[gen.ReceiveFamily] = e.LookAhead
 		wanted[gen.ChangeFamily] = e.LookAhead
 	}
-	for _, output := range e.Truth {
+	for _, output := range slices.Concat(e.Truth, e.Seen) {
 		family := output.Script.Family
 		if _, known := wanted[family]; !known ||
 			family == staticaddr.LegacyFamily {

@@ -84,6 +84,9 @@ type World struct {
 	Counters map[int32]uint32
 }
 
+// TokenPlaced is the name of the effect that the token's file came into being.
+const TokenPlaced = "token placed"
+
 // Effect is something that was done.
 type Effect struct {
 	// Call names it.
@@ -121,6 +124,10 @@ type Evidence struct {
 
 	// Truth is what a brute-force walk of the best chain finds.
 	Truth []chainscan.Output
+
+	// Seen is what it would have found earlier, before the chain was
+	// reorganised: keys that were seen once are not handed out again.
+	Seen []chainscan.Output
 
 	// Published is what the embedded daemon was told.
 	Published []chainscan.Output

@@ -58,33 +58,59 @@ func ParseAccount(xpub string, params *chaincfg.Params) (
 	return account, nil
 }
 
+// errNoAccount says that there is no key at all.
+var errNoAccount = fmt.Errorf("%w: missing", ErrAccount)
+
+// childID determines a key of an account.
+type childID struct {
+	account string
+	index   uint32
+}
+
+// children are the keys that were asked for last.
+var children memo[childID, *btcec.PublicKey]
+
 // ChildKey returns the public key that lnd derives for an index of a key
 // family: child 0/index of the family's account.
 func ChildKey(account *hdkeychain.ExtendedKey, index uint32) (*btcec.PublicKey,
 	error) {
 
-	branch, err := keyBranch(account)
-	if err != nil {
-		return nil, err
+	if account == nil {
+		return nil, errNoAccount
 	}
+	id := childID{account.String(), index}
 
-	return branchKey(branch, index)
+	return children.get(id, func() (*btcec.PublicKey, error) {
+		branch, err := keyBranch(account)
+		if err != nil {
+			return nil, err
+		}
+
+		return branchKey(branch, index)
+	})
 }
+
+// branches are the branches that were asked for last.
+var branches memo[string, *hdkeychain.ExtendedKey]
 
 // keyBranch returns the branch of an account that holds lnd's keys.
 func keyBranch(account *hdkeychain.ExtendedKey) (*hdkeychain.ExtendedKey,
 	error) {
 
 	if account == nil {
-		return nil, fmt.Errorf("%w: missing", ErrAccount)
+		return nil, errNoAccount
 	}
 
-	branch, err := account.Derive(externalBranch)
-	if err != nil {
-		return nil, fmt.Errorf("%w: branch: %w", ErrAccount, err)
-	}
+	return branches.get(account.String(),
+		func() (*hdkeychain.ExtendedKey, error) {
+			branch, err := account.Derive(externalBranch)
+			if err != nil {
+				return nil, fmt.Errorf("%w: branch: %w",
+					ErrAccount, err)
+			}
 
-	return branch, nil
+			return branch, nil
+		})
 }
 
 // branchKey returns the public key of an index of a branch.

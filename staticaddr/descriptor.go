@@ -114,13 +114,31 @@ const (
 	maxIndex = 1<<31 - 1
 )
 
+// addressID determines an address.
+type addressID struct {
+	expiry         uint32
+	client, server [btcec.PubKeyBytesLenCompressed]byte
+}
+
+// addresses are the addresses that were asked for last.
+var addresses memo[addressID, *script.StaticAddress]
+
 // Script returns the static address of a client key under this descriptor.
 func (d *Descriptor) Script(client *btcec.PublicKey) (*script.StaticAddress,
 	error) {
 
-	return script.NewStaticAddress(
-		input.MuSig2Version100RC2, int64(d.Expiry), client, d.ServerKey,
-	)
+	id := addressID{
+		expiry: d.Expiry,
+		client: [33]byte(client.SerializeCompressed()),
+		server: [33]byte(d.ServerKey.SerializeCompressed()),
+	}
+
+	return addresses.get(id, func() (*script.StaticAddress, error) {
+		return script.NewStaticAddress(
+			input.MuSig2Version100RC2, int64(d.Expiry), client,
+			d.ServerKey,
+		)
+	})
 }
 
 // PkScript returns the output script of a client key under this descriptor: 34

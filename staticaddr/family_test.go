@@ -8,8 +8,11 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcutil/hdkeychain"
 	"github.com/btcsuite/btcd/chaincfg"
+	"github.com/lightninglabs/loop/staticaddr/script"
 	"github.com/lightninglabs/loop/staticaddr/version"
+	"github.com/lightningnetwork/lnd/input"
 	"github.com/lightningnetwork/lnd/keychain"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -231,4 +234,35 @@ func BenchmarkFamilyScript(b *testing.B) {
 		require.NoError(b, err)
 		index++
 	}
+}
+
+// TestRememberedAddresses checks that an address that is remembered is the one
+// that upstream makes, for more addresses than are remembered, by several who
+// ask at once.
+func TestRememberedAddresses(t *testing.T) {
+	descriptor := testDescriptor(keychain.KeyLocator{Family: 1})
+	var askers sync.WaitGroup
+	for range 4 {
+		askers.Go(func() {
+			for number := range byte(maxRemembered + 10) {
+				_, client := btcec.PrivKeyFromBytes(
+					[]byte{7, number % 70},
+				)
+				got, err := descriptor.Script(client)
+				if !assert.NoError(t, err) {
+					return
+				}
+				want, err := script.NewStaticAddress(
+					input.MuSig2Version100RC2,
+					int64(descriptor.Expiry), client,
+					descriptor.ServerKey,
+				)
+				assert.NoError(t, err)
+				assert.Equal(t, want, got)
+			}
+		})
+	}
+	askers.Wait()
+	require.Len(t, addresses.known, maxRemembered)
+	require.Len(t, addresses.order, maxRemembered)
 }

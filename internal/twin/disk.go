@@ -129,6 +129,11 @@ func (d *Disk) Mkdir(name string, perm fs.FileMode) error {
 	})
 }
 
+// Files returns all files, by path.
+func (d *Disk) Files() map[string][]byte {
+	return d.current().Files()
+}
+
 // Read returns a file and whether it is there, without a call of a port.
 func (d *Disk) Read(name string) ([]byte, bool) {
 	data, ok := d.current().Files()[name]

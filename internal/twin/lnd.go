@@ -95,7 +95,7 @@ func (l *Lnd) Identity(ctx context.Context) ([33]byte, error) {
 		if err != nil {
 			return err
 		}
-		copy(identity[:], key.PubKey().SerializeCompressed())
+		copy(identity[:], publicKey(key).SerializeCompressed())
 
 		return nil
 	})
@@ -119,7 +119,7 @@ func (l *Lnd) DeriveKey(ctx context.Context, locator keychain.KeyLocator) (
 		if err != nil {
 			return err
 		}
-		public = key.PubKey()
+		public = publicKey(key)
 
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -301,6 +301,21 @@ func (l *Lnd) Watches(pkScript []byte) bool {
 // publics, branches, keys and shareds keep what was derived: tests build many
 // worlds that are alike.
 var publics, branches, keys, shareds sync.Map
+
+// pubKeys keeps the public keys of private ones.
+var pubKeys sync.Map
+
+// publicKey returns the public key of a private one.
+func publicKey(private *btcec.PrivateKey) *btcec.PublicKey {
+	id := string(private.Serialize())
+	if known, ok := pubKeys.Load(id); ok {
+		return known.(*btcec.PublicKey)
+	}
+	public := private.PubKey()
+	pubKeys.Store(id, public)
+
+	return public
+}
 
 // sharedKey returns the hash of the Diffie-Hellman point of two keys.
 func sharedKey(private *btcec.PrivateKey, public *btcec.PublicKey) ([32]byte,
