@@ -157,7 +157,7 @@ func (s *scan) revisit(ctx context.Context, stamp BlockStamp) error {
 	blk := s.last
 	if blk.BlockStamp != stamp {
 		raw, err := fetchVerified(
-			ctx, s.cfg.Source, stamp.Hash, s.verifier,
+			ctx, s.source, stamp.Hash, s.verifier,
 		)
 		if err != nil {
 			return s.unavailable(ctx, s.sourceError(stamp, err))

@@ -88,7 +88,7 @@ func (s *scan) onBestChain(ctx context.Context, stamp BlockStamp) (bool,
 		return stamp.Hash == s.tip.Hash, nil
 	}
 
-	hash, err := s.cfg.Source.BlockHash(ctx, stamp.Height)
+	hash, err := s.source.BlockHash(ctx, stamp.Height)
 	if err != nil {
 		return false, s.sourceError(
 			BlockStamp{Height: stamp.Height}, err,
@@ -138,7 +138,7 @@ func (s *scan) stalled(ctx context.Context) error {
 		s.report(nil)
 	}
 
-	tip, err := s.cfg.Source.BestBlock(ctx)
+	tip, err := s.source.BestBlock(ctx)
 	if err != nil {
 		return nil
 	}

@@ -102,6 +102,9 @@ type scan struct {
 	pace   *pace
 	faults faults
 
+	// source is Config.Source for the calls of this goroutine.
+	source promptSource
+
 	// verifier checks the blocks that this goroutine fetches itself.
 	verifier *verifier
 
@@ -167,6 +170,7 @@ func newScan(cfg Config, tuning tuning) *scan {
 		tuning:   tuning,
 		match:    newMatcher(cfg.Families, cfg.LookAhead),
 		pace:     newPace(),
+		source:   promptSource{source: cfg.Source},
 		verifier: newVerifier(),
 		saved:    time.Now(),
 	}
@@ -261,7 +265,7 @@ func (s *scan) restore(cursor *Cursor, outputs []Output) {
 // step brings the scan forward: to a proven reorg, to the tip, to the next pass
 // or to the result.
 func (s *scan) step(ctx context.Context) (*Result, error) {
-	tip, err := s.cfg.Source.BestBlock(ctx)
+	tip, err := s.source.BestBlock(ctx)
 	if err != nil {
 		return nil, s.sourceError(BlockStamp{}, err)
 	}
@@ -345,9 +349,9 @@ func (s *scan) unavailable(ctx context.Context, err error) error {
 	}
 
 	for range missingChecks {
-		hash, err := s.cfg.Source.BlockHash(ctx, missing.Block.Height)
+		hash, err := s.source.BlockHash(ctx, missing.Block.Height)
 		if err == nil && hash == missing.Block.Hash {
-			_, err = s.cfg.Source.Block(ctx, hash)
+			_, err = s.source.Block(ctx, hash)
 		}
 		if !errors.Is(err, ErrUnavailable) {
 			return &passingError{err: errReorg}
@@ -417,7 +421,7 @@ func (s *scan) finish(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 
-	tip, err := s.cfg.Source.BestBlock(ctx)
+	tip, err := s.source.BestBlock(ctx)
 	if err != nil {
 		return nil, s.sourceError(BlockStamp{}, err)
 	}
@@ -441,7 +445,7 @@ func (s *scan) coverage() Coverage {
 	coverage := Coverage{
 		Birthday: s.cfg.Birthday,
 		Tip:      s.at,
-		Source:   s.cfg.Source.Name(),
+		Source:   s.source.Name(),
 		Passes:   s.pass + 1,
 		Blocks:   s.blocks,
 	}
