@@ -7,9 +7,9 @@
 // directories that no other story uses. When it ends, what its programs left
 // behind is searched for secrets (secrets_test.go).
 //
-// Stories that measure times or mine very many blocks have a world for themselves,
-// and are told while no other one is. `make crash` runs TestCrash, which kills one
-// restore after the other for twelve minutes.
+// Stories that measure times or mine very many blocks have a world for
+// themselves, and are told while no other one is. `make crash` runs TestCrash,
+// which kills one restore after the other for twelve minutes.
 //
 // The logs of a story that failed are kept in .cache/itest/NAME; KEEP_LOGS=1
 // keeps all.
