@@ -17,6 +17,7 @@ LND_TAGS := autopilotrpc chainrpc invoicesrpc peersrpc routerrpc signrpc \
 UNIT_TIMEOUT ?= 20m
 ITEST_TIMEOUT ?= 40m
 CRASH_TIMEOUT ?= 60m
+BENCH_TIMEOUT ?= 20m
 
 # run=Name selects integration tests by a regular expression.
 run ?= .
@@ -78,10 +79,10 @@ crash: build-itest ## Kill a restore everywhere, three times, and compare.
 		-test.v -test.run 'TestCrash$$' -crash
 
 .PHONY: bench
-bench: ## Compare the scan with its peers, in one process each.
-	$(GO) test -run XXX -bench RawWalk -benchtime 200x ./chainscan
-	$(GO) test -run XXX -bench InFlight -benchtime 1x ./chainscan
-	$(GO) test -run XXX -bench Scan -benchtime 1x ./chainscan
+bench: ## Measure the scan against its bounds: walk, requests, memory.
+	@$(GO) test -c -o $(BIN)/chainscan.test ./chainscan
+	@cd chainscan && ../$(BIN)/chainscan.test -test.timeout $(BENCH_TIMEOUT) \
+		-test.run 'TestBench$$' -measure
 
 .PHONY: vectors
 vectors: ## Check the backup format's test vectors, in Go and in Python.

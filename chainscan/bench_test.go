@@ -4,90 +4,119 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"text/tabwriter"
 	"time"
 
-	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/stretchr/testify/require"
 )
 
-// benchTx returns a transaction like those of mainnet.
-func benchTx(rng *rand.Rand) *wire.MsgTx {
-	random := func(size int) []byte {
-		b := make([]byte, size)
-		for i := range b {
-			b[i] = byte(rng.Uint32())
-		}
+// benchFlag selects TestBench, which takes minutes: see `make bench`.
+var benchFlag = flag.Bool("measure", false, "run TestBench")
 
-		return b
+// The bounds that `make bench` holds the scan to. None is a time: these depend
+// on the machine.
+const (
+	// minRawWalk is how many times faster than decoding and searching a
+	// block the walk over its bytes must be.
+	minRawWalk = 15
+
+	// minInFlight is the share of the ideal speed-up that a scan must
+	// reach.
+	minInFlight = 0.9
+
+	// maxResident is the memory of the whole process, in MiB, with
+	// memoryBlocks and memoryScripts.
+	maxResident                 = 200
+	memoryBlocks, memoryScripts = 100_000, 5_000
+)
+
+const (
+	// benchRounds is how often each speed-up is measured. Other processes
+	// only ever take away, so that the best round is held to the bound;
+	// all are printed.
+	benchRounds = 3
+
+	// benchSize is the size of the blocks in a measurement of many of
+	// them, in bytes, and smallBlock that of one with hardly anything.
+	benchSize, smallBlock = 20_000, 200
+)
+
+// TestBench measures what the scan promises of its speed and memory, prints it
+// as tables, and fails if a bound is broken.
+func TestBench(t *testing.T) {
+	if !*benchFlag {
+		t.Skip("takes minutes: make bench")
 	}
 
-	tx := wire.NewMsgTx(2)
-	for range 1 + rng.IntN(4) {
-		in := &wire.TxIn{Sequence: ^uint32(1)}
-		copy(in.PreviousOutPoint.Hash[:], random(32))
-		in.PreviousOutPoint.Index = rng.Uint32N(4)
-		switch rng.IntN(10) {
-		case 0:
-			in.SignatureScript = random(107)
-		case 1, 2, 3:
-			in.Witness = wire.TxWitness{random(64)}
-		case 4:
-			in.Witness = wire.TxWitness{
-				random(64), random(rng.IntN(1_000)), random(33),
-			}
-		default:
-			in.Witness = wire.TxWitness{random(72), random(33)}
-		}
-		tx.AddTxIn(in)
+	out := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ',
+		tabwriter.AlignRight)
+	for _, measure := range []func(*testing.T, *tabwriter.Writer){
+		measureRawWalk, measureInFlight, measureScan,
+	} {
+		measure(t, out)
+		require.NoError(t, out.Flush())
 	}
-	for range 1 + rng.IntN(4) {
-		script := append([]byte{0x00, 0x14}, random(20)...)
-		switch rng.IntN(10) {
-		case 0:
-			script = append([]byte{0x6a, 0x20}, random(32)...)
-		case 1, 2, 3, 4:
-			script = append([]byte{0x51, 0x20}, random(32)...)
-		}
-		tx.AddTxOut(wire.NewTxOut(rng.Int64N(1e8), script))
-	}
-
-	return tx
 }
 
-// benchBlock returns a block of about the given number of bytes.
-func benchBlock(size int) *simBlock {
-	rng := rand.New(rand.NewPCG(21, 42))
-	var txs []*wire.MsgTx
-	for size > 0 {
-		tx := benchTx(rng)
-		txs = append(txs, tx)
-		size -= tx.SerializeSize()
-	}
-
-	return simBranch{}.extend(txs, 0)[0]
-}
-
-// BenchmarkRawWalk compares the walk over a block's bytes with what lndclient's
+// measureRawWalk compares the walk over a block's bytes with what lndclient's
 // GetBlock does, decoding the block, and the same search in it. Both take turns
-// in one process; "ratio" is the decoder's time over the walk's.
-func BenchmarkRawWalk(b *testing.B) {
-	blk := benchBlock(1_600_000)
+// in one process, and the best of each counts.
+func measureRawWalk(t *testing.T, out *tabwriter.Writer) {
+	const (
+		size, known, turns = 1_600_000, 200, 200
+	)
+	blk := benchBlock(size)
+	walk, decode := searches(t, blk.raw, known)
+	allocations := testing.AllocsPerRun(10, walk)
 
-	const known = 200
+	bestWalk, bestDecode := time.Hour, time.Hour
+	for range turns {
+		for range 10 {
+			bestWalk = min(bestWalk, timed(walk))
+		}
+		bestDecode = min(bestDecode, timed(decode))
+	}
+	v, bestVerify := newVerifier(), time.Hour
+	for range turns / 10 {
+		bestVerify = min(bestVerify, timed(func() {
+			require.NoError(t, v.verify(blk.raw, blk.Hash))
+		}))
+	}
+	ratio := float64(bestDecode) / float64(bestWalk)
+
+	fmt.Fprintf(out, "Raw walk: a block of %d bytes, %d transactions, %d "+
+		"scripts and %[3]d outpoints known\n", len(blk.raw),
+		len(blk.ids), known)
+	fmt.Fprintln(out, "walk\tallocations\tdecode and search\tratio\tbound"+
+		"\tcheck of the hashes\t")
+	fmt.Fprintf(out, "%v\t%.0f\t%v\t%.1f\t%d\t%v\t\n\n", micros(bestWalk),
+		allocations, micros(bestDecode), ratio, minRawWalk,
+		micros(bestVerify))
+	require.Zero(t, allocations)
+	require.GreaterOrEqual(t, ratio, float64(minRawWalk))
+}
+
+// searches returns two ways to look for a number of scripts and outpoints in a
+// block that has none of them: a walk over its bytes, and decoding it.
+func searches(t *testing.T, raw []byte, known uint32) (walk, decode func()) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	keys, spends := newKeySet(), newOutPointSet()
 	scripts := make(map[string]struct{})
 	points := make(map[wire.OutPoint]struct{})
-	for index := range uint32(known) {
+	for index := range known {
 		script := simScript(1, index)
 		keys.add([keySize]byte(script[2:]), ScriptID{Index: index})
 		scripts[string(script)] = struct{}{}
@@ -97,42 +126,20 @@ func BenchmarkRawWalk(b *testing.B) {
 		spends.add(point)
 		points[point] = struct{}{}
 	}
+
 	w := &walker{keys: keys, spends: spends}
-
-	walk := func() {
-		if err := w.walk(blk.raw, func(*rawTx) {}); err != nil {
-			b.Fatal(err)
+	walk = func() {
+		if err := w.walk(raw, func(*rawTx) {}); err != nil {
+			t.Fatal(err)
 		}
 	}
-	decode := func() {
-		if decodeAndSearch(b, blk.raw, scripts, points) {
-			b.Fatal("a match")
+	decode = func() {
+		if decodeAndSearch(t, raw, scripts, points) {
+			t.Fatal("a match")
 		}
 	}
-	require.Zero(b, testing.AllocsPerRun(10, walk))
 
-	// The best of each turn: other processes only ever add time.
-	bestWalk, bestDecode := time.Hour, time.Hour
-	for b.Loop() {
-		for range 10 {
-			bestWalk = min(bestWalk, timed(walk))
-		}
-		bestDecode = min(bestDecode, timed(decode))
-	}
-
-	v := newVerifier()
-	bestVerify := time.Hour
-	for range 20 {
-		bestVerify = min(bestVerify, timed(func() {
-			require.NoError(b, v.verify(blk.raw, blk.Hash))
-		}))
-	}
-
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64(bestWalk.Microseconds()), "walk-µs")
-	b.ReportMetric(float64(bestDecode.Microseconds()), "decode-µs")
-	b.ReportMetric(float64(bestVerify.Microseconds()), "verify-µs")
-	b.ReportMetric(float64(bestDecode)/float64(bestWalk), "ratio")
+	return walk, decode
 }
 
 // timed returns the time that a function takes.
@@ -143,13 +150,18 @@ func timed(f func()) time.Duration {
 	return time.Since(began)
 }
 
+// micros rounds a time for a table.
+func micros(d time.Duration) time.Duration {
+	return d.Round(time.Microsecond)
+}
+
 // decodeAndSearch decodes a block and searches it.
-func decodeAndSearch(b *testing.B, raw []byte, scripts map[string]struct{},
+func decodeAndSearch(t *testing.T, raw []byte, scripts map[string]struct{},
 	points map[wire.OutPoint]struct{}) bool {
 
 	var msg wire.MsgBlock
 	if err := msg.Deserialize(bytes.NewReader(raw)); err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 
 	for _, tx := range msg.Transactions {
@@ -168,10 +180,22 @@ func decodeAndSearch(b *testing.B, raw []byte, scripts map[string]struct{},
 	return false
 }
 
-// BenchmarkInFlight measures how much of the source's parallelism a scan makes
-// use of: "speed-up" is against one call after another, and "of-ideal" that
-// over the number of calls that the source takes at the same time.
-func BenchmarkInFlight(b *testing.B) {
+// measureInFlight measures how much of the source's parallelism a scan makes
+// use of. The speed-up is the time that fetching the same blocks one call after
+// another takes, over that of the whole scan. The source works on no more than
+// a number of calls at the same time, its cap, so that no client whatever can
+// be faster than cap times the serial one: that is the ideal. All that the scan
+// needs counts against it: the time until it has found out the cap, the checks
+// of the blocks, the walk, the commits. How much of the ideal this machine
+// allows at all is in the last column: the share that a client reaches that
+// knows the cap beforehand and does nothing with the blocks.
+func measureInFlight(t *testing.T, out *tabwriter.Writer) {
+	fmt.Fprintf(out, "In flight: speed-up against one call after another, "+
+		"%d rounds\n", benchRounds)
+	fmt.Fprintln(out, "a call takes\tcap = ideal\tblocks\tspeed-up min\t"+
+		"median\tmax\tof ideal min\tmedian\tmax\tbound\tbare client\t")
+
+	var best []float64
 	for _, test := range []struct {
 		latency        time.Duration
 		limit, seconds int
@@ -180,231 +204,157 @@ func BenchmarkInFlight(b *testing.B) {
 		{20 * time.Millisecond, 32, 6},
 		{80 * time.Millisecond, 32, 12},
 	} {
-		b.Run(test.latency.String(), func(b *testing.B) {
-			blocks := test.seconds * test.limit *
-				int(time.Second/(2*test.latency))
-			branch := emptyBranch(blocks, 100)
+		blocks := test.seconds * test.limit *
+			int(time.Second/(2*test.latency))
+		speedUps, bare := speedUps(t, &slowSource{
+			Source:  newLongSource(blocks, smallBlock),
+			latency: test.latency,
+			cap:     make(chan struct{}, test.limit),
+		}, blocks)
 
-			var serial, spent time.Duration
-			for b.Loop() {
-				source := newSlowSource(
-					branch, test.latency, test.limit,
-				)
-				serial += serialTime(b, source, blocks)
-				spent += timed(func() { scanAll(b, source, 1) })
-			}
-
-			speedUp := float64(serial) / float64(spent)
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(speedUp, "speed-up")
-			b.ReportMetric(speedUp/float64(test.limit), "of-ideal")
-			b.ReportMetric(float64(blocks), "blocks")
-		})
+		ideal := float64(test.limit)
+		least, median, most := speedUps[0],
+			speedUps[benchRounds/2], speedUps[benchRounds-1]
+		fmt.Fprintf(out, "%v\t%d\t%d\t%.1f\t%.1f\t%.1f\t%.2f\t%.2f\t"+
+			"%.2f\t%.2f\t%.2f\t\n", test.latency, test.limit,
+			blocks, least, median, most, least/ideal, median/ideal,
+			most/ideal, minInFlight, bare/ideal)
+		best = append(best, most/ideal)
 	}
+	fmt.Fprintln(out)
+	require.NoError(t, out.Flush())
+	require.GreaterOrEqual(t, slices.Min(best), minInFlight)
+}
+
+// speedUps returns the speed-ups of some scans, sorted, and that of a bare
+// client.
+func speedUps(t *testing.T, source *slowSource, blocks int) ([]float64,
+	float64) {
+
+	var result []float64
+	for range benchRounds {
+		serial := serialTime(t, source, blocks)
+		spent := timed(func() { scanAll(t, source, 1) })
+		serial += serialTime(t, source, blocks)
+		result = append(result, float64(serial)/2/float64(spent))
+	}
+	slices.Sort(result)
+
+	serial := serialTime(t, source, blocks)
+	bare := timed(func() { fetchBare(t, source, blocks) })
+
+	return result, float64(serial) / float64(bare)
 }
 
 // serialTime returns the time that fetching so many blocks one after another
 // would take, from a sample.
-func serialTime(b *testing.B, source *slowSource, blocks int) time.Duration {
-	const sample = 20
-
-	ctx := context.Background()
+func serialTime(t *testing.T, source *slowSource, blocks int) time.Duration {
+	sample := max(10, int(500*time.Millisecond/source.latency))
 	took := timed(func() {
 		for height := range int32(sample) {
-			hash, err := source.BlockHash(ctx, height)
-			require.NoError(b, err)
-			_, err = source.Block(ctx, hash)
-			require.NoError(b, err)
+			fetchOne(t, source, height)
 		}
 	})
 
-	return took * time.Duration(blocks) / sample
+	return took * time.Duration(blocks) / time.Duration(sample)
+}
+
+// fetchOne asks for one block.
+func fetchOne(t *testing.T, source Source, height int32) {
+	hash, err := source.BlockHash(t.Context(), height)
+	if err == nil {
+		_, err = source.Block(t.Context(), hash)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// fetchBare asks for all blocks and does nothing with them, on twice as many
+// goroutines as the source works on calls at the same time.
+func fetchBare(t *testing.T, source *slowSource, blocks int) {
+	var (
+		group sync.WaitGroup
+		next  atomic.Int32
+	)
+	for range 2 * cap(source.cap) {
+		group.Go(func() {
+			for {
+				height := next.Add(1) - 1
+				if height >= int32(blocks) {
+					return
+				}
+				fetchOne(t, source, height)
+			}
+		})
+	}
+	group.Wait()
 }
 
 // scanAll scans a whole chain for the scripts of a family.
-func scanAll(b *testing.B, source Source, scripts uint32) *Result {
-	result, err := Run(context.Background(), Config{
+func scanAll(t *testing.T, source Source, scripts uint32) {
+	_, err := Run(context.Background(), Config{
 		Source:     source,
 		Families:   []Family{&simFamily{id: 61}},
 		LookAhead:  scripts,
 		Checkpoint: NewMemoryCheckpoint(),
 	})
-	require.NoError(b, err)
-
-	return result
+	require.NoError(t, err)
 }
 
-// longSource is a chain of many blocks that are made when asked for: all of the
-// same transactions, but for the coinbase.
-type longSource struct {
-	template []byte
-	branch   []chainhash.Hash
-	merkle   []chainhash.Hash
-	previous map[chainhash.Hash]int32
-	lockAt   int
-}
-
-// newLongSource returns a chain of blocks of about the given size.
-func newLongSource(blocks, size int) *longSource {
-	blk := benchBlock(size)
-	s := &longSource{
-		template: blk.raw,
-		previous: make(map[chainhash.Hash]int32),
-	}
-
-	// The coinbase's lock time tells the blocks apart; the rest of the
-	// merkle tree stays.
-	s.lockAt = headerSize + varIntSize(len(blk.msg.Transactions)) +
-		blk.msg.Transactions[0].SerializeSize() - 4
-	path := merklePath(blk.msg)
-	coinbase := *blk.msg.Transactions[0]
-
-	var previous chainhash.Hash
-	for height := range blocks {
-		coinbase.LockTime = uint32(height)
-		root := coinbase.TxHash()
-		for _, sibling := range path {
-			root = chainhash.DoubleHashH(
-				append(root[:], sibling[:]...),
-			)
-		}
-		s.merkle = append(s.merkle, root)
-
-		header := s.header(int32(height), previous)
-		previous = chainhash.DoubleHashH(header)
-		s.branch = append(s.branch, previous)
-		s.previous[previous] = int32(height)
-	}
-
-	return s
-}
-
-// varIntSize returns the size of a count in a block.
-func varIntSize(n int) int {
-	return wire.VarIntSerializeSize(uint64(n))
-}
-
-// merklePath returns the siblings of the coinbase, from the leaves up.
-func merklePath(msg *wire.MsgBlock) []chainhash.Hash {
-	var ids, path []chainhash.Hash
-	for _, tx := range msg.Transactions {
-		ids = append(ids, tx.TxHash())
-	}
-	for len(ids) > 1 {
-		path = append(path, ids[1])
-		var next []chainhash.Hash
-		for i := 0; i < len(ids); i += 2 {
-			right := ids[min(i+1, len(ids)-1)]
-			next = append(next, chainhash.DoubleHashH(
-				append(bytes.Clone(ids[i][:]), right[:]...),
-			))
-		}
-		ids = next
-	}
-
-	return path
-}
-
-// header returns the header of a height.
-func (s *longSource) header(height int32, previous chainhash.Hash) []byte {
-	header := bytes.Clone(s.template[:headerSize])
-	copy(header[4:], previous[:])
-	copy(header[36:], s.merkle[height][:])
-
-	return header
-}
-
-// Name names the source.
-func (s *longSource) Name() string { return "long" }
-
-// BestBlock returns the tip.
-func (s *longSource) BestBlock(context.Context) (BlockStamp, error) {
-	last := len(s.branch) - 1
-
-	return BlockStamp{Height: int32(last), Hash: s.branch[last]}, nil
-}
-
-// BlockHash returns the hash of a height.
-func (s *longSource) BlockHash(_ context.Context, height int32) (
-	chainhash.Hash, error) {
-
-	return s.branch[height], nil
-}
-
-// Block makes a block.
-func (s *longSource) Block(_ context.Context, hash chainhash.Hash) ([]byte,
-	error) {
-
-	height, ok := s.previous[hash]
-	if !ok {
-		return nil, errors.New("no such block")
-	}
-
-	var previous chainhash.Hash
-	if height > 0 {
-		previous = s.branch[height-1]
-	}
-	raw := bytes.Clone(s.template)
-	copy(raw, s.header(height, previous))
-	binary.LittleEndian.PutUint32(raw[s.lockAt:], uint32(height))
-
-	return raw, nil
-}
-
-// BenchmarkScan measures a scan from an endless source against the number of
-// blocks and of scripts, and the memory that it takes at its height, without
-// that of the source.
-func BenchmarkScan(b *testing.B) {
+// measureScan measures a scan from a source that has every block at once,
+// against the number of blocks and of scripts, and the memory that it takes at
+// its height: that of the scan alone, and that of the whole process with the
+// source in it.
+func measureScan(t *testing.T, out *tabwriter.Writer) {
+	fmt.Fprintf(out, "Time and memory: blocks of %d bytes, from memory\n",
+		benchSize)
+	fmt.Fprintln(out, "blocks\tscripts\ttime\tblocks/s\tscan MiB\t"+
+		"process MiB\tbound\t")
 	for _, size := range []struct {
 		blocks  int
 		scripts uint32
 	}{
-		{1_000, 20}, {10_000, 20}, {100_000, 20},
-		{10_000, 500}, {10_000, 5_000}, {100_000, 5_000},
+		{1_000, 20}, {10_000, 20}, {memoryBlocks, 20},
+		{1_000, 500}, {10_000, 500}, {memoryBlocks, 500},
+		{1_000, memoryScripts}, {10_000, memoryScripts},
+		{memoryBlocks, memoryScripts},
 	} {
-		name := fmt.Sprintf("blocks=%d/scripts=%d", size.blocks,
-			size.scripts)
-		b.Run(name, func(b *testing.B) {
-			source := newLongSource(size.blocks, 20_000)
-			runtime.GC()
-			before := residentKiB(b, "VmRSS")
-			require.NoError(b, os.WriteFile(
-				"/proc/self/clear_refs", []byte("5"), 0,
-			))
+		source := newLongSource(size.blocks, benchSize)
+		debug.FreeOSMemory()
+		before := resident(t, "VmRSS")
+		require.NoError(t, os.WriteFile(
+			"/proc/self/clear_refs", []byte("5"), 0,
+		))
+		spent := timed(func() { scanAll(t, source, size.scripts) })
+		peak := resident(t, "VmHWM")
+		runtime.KeepAlive(source)
 
-			var spent time.Duration
-			for b.Loop() {
-				spent += timed(func() {
-					scanAll(b, source, size.scripts)
-				})
-			}
-
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(float64(size.blocks*b.N)/
-				spent.Seconds(), "blocks/s")
-			b.ReportMetric(float64(
-				residentKiB(b, "VmHWM")-before,
-			)/1024, "MiB")
-		})
+		fmt.Fprintf(out, "%d\t%d\t%v\t%.0f\t%.0f\t%.0f\t%d\t\n",
+			size.blocks, size.scripts,
+			spent.Round(time.Millisecond),
+			float64(size.blocks)/spent.Seconds(), peak-before, peak,
+			maxResident)
+		require.Less(t, peak, float64(maxResident))
 	}
 }
 
-// residentKiB returns a line of the process's memory status.
-func residentKiB(b *testing.B, field string) int {
+// resident returns a line of the process's memory status, in MiB.
+func resident(t *testing.T, field string) float64 {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		b.Skip("needs the proc file system")
+		t.Skip("needs the proc file system")
 	}
 
 	for line := range strings.Lines(string(text)) {
 		if rest, ok := strings.CutPrefix(line, field+":"); ok {
 			n, err := strconv.Atoi(strings.Fields(rest)[0])
-			require.NoError(b, err)
+			require.NoError(t, err)
 
-			return n
+			return float64(n) / 1024
 		}
 	}
-	b.Fatal("no " + field)
+	t.Fatal("no " + field)
 
 	return 0
 }

@@ -71,6 +71,8 @@ func newFetcher(ctx context.Context, source Source, pace *pace, tuning *tuning,
 
 // dispatch starts the requests, in order, as the pace allows.
 func (f *fetcher) dispatch(ctx context.Context, first, last int32) {
+	stop := context.AfterFunc(ctx, f.pace.wake)
+	defer stop()
 	verifiers := sync.Pool{New: func() any { return newVerifier() }}
 
 	for height := first; height <= last; height++ {

@@ -14,21 +14,10 @@ import (
 // slowSource is a source whose calls take time, and of which a number can be
 // under way at the same time.
 type slowSource struct {
-	*simSource
+	Source
 
 	latency time.Duration
 	cap     chan struct{}
-}
-
-// newSlowSource returns a source over a branch.
-func newSlowSource(branch simBranch, latency time.Duration,
-	limit int) *slowSource {
-
-	return &slowSource{
-		simSource: newSimSource(branch),
-		latency:   latency,
-		cap:       make(chan struct{}, limit),
-	}
 }
 
 // wait takes the time of a call.
@@ -52,7 +41,7 @@ func (s *slowSource) BlockHash(ctx context.Context, height int32) (
 		return chainhash.Hash{}, err
 	}
 
-	return s.simSource.BlockHash(ctx, height)
+	return s.Source.BlockHash(ctx, height)
 }
 
 // Block returns a block.
@@ -63,7 +52,7 @@ func (s *slowSource) Block(ctx context.Context, hash chainhash.Hash) ([]byte,
 		return nil, err
 	}
 
-	return s.simSource.Block(ctx, hash)
+	return s.Source.Block(ctx, hash)
 }
 
 // emptyBranch returns a chain of blocks with one transaction that has an output
@@ -108,7 +97,7 @@ func TestFetchOrder(t *testing.T) {
 	t.Parallel()
 
 	branch := emptyBranch(500, 10)
-	source := newSlowSource(branch, 0, 50)
+	source := newSimSource(branch)
 	source.onCall = func(call int) error {
 		if call%3 == 0 {
 			return errInjected

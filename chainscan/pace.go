@@ -15,8 +15,14 @@ const (
 	paceMax = 64
 
 	// paceGain is the factor by which twice the requests in flight must
-	// raise the rate for the larger number to be kept.
-	paceGain = 1.15
+	// raise the rate for the larger number to be kept. It is small: as
+	// many requests as the source works on at the same time leave it
+	// waiting for the next one whenever one ends, and a few more do not.
+	paceGain = 1.04
+
+	// paceWindow is the shortest time of a measurement. In a shorter one
+	// the gain would be lost in the noise.
+	paceWindow = 40 * time.Millisecond
 
 	// paceHold is the number of measurements after which a larger number
 	// is tried again.
@@ -74,11 +80,9 @@ func newPace() *pace {
 }
 
 // acquire waits until another block may be requested. It returns the bytes
-// that were reserved for it.
+// that were reserved for it. It does not notice by itself that the context ends,
+// see wake.
 func (p *pace) acquire(ctx context.Context) (int, error) {
-	stop := context.AfterFunc(ctx, p.wake)
-	defer stop()
-
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
@@ -158,11 +162,12 @@ func (p *pace) measure(now time.Time) {
 	}
 
 	p.counted++
-	if p.counted < 2*p.limit {
+	took := now.Sub(p.since)
+	if p.counted < 2*p.limit || took < paceWindow {
 		return
 	}
 
-	rate := float64(p.counted) / max(now.Sub(p.since).Seconds(), 1e-9)
+	rate := float64(p.counted) / took.Seconds()
 	p.since, p.counted = now, 0
 
 	// Twice as many did not pay.
