@@ -19,24 +19,31 @@ const (
 
 // busyBranch extends a branch up to a height by blocks in which every
 // transaction pays two children and spends two earlier deposits. It takes over,
-// one block later, every third transaction of the branch that it replaces.
+// one block later, every third transaction of the branch that it replaces, with
+// its spends.
 func busyBranch(branch, replaced simBranch, to int32, salt uint32) simBranch {
 	common := int32(len(branch))
+	takes := func(height int32) bool {
+		return height >= common && height%3 == 0 && height < to &&
+			height < int32(len(replaced))
+	}
+
 	for height := common; height <= to; height++ {
+		newer, older := unknown(0), unknown(1)
+		if !takes(height) {
+			newer = deposit(branch, height-1, 0)
+			older = deposit(branch, height-5, 1)
+		}
 		tx := payTx(
-			salt<<16+uint32(height), deposit(branch, height-1, 0),
-			uint32(height*7%24), uint32(height/2%12),
+			salt<<16+uint32(height), newer, uint32(height*7%24),
+			uint32(height/2%12),
 		)
-		older := deposit(branch, height-5, 1)
 		tx.AddTxIn(wire.NewTxIn(&older, nil, nil))
 
 		txs := []*wire.MsgTx{tx}
-		before := height - 1
-		if before >= common && before%3 == 0 &&
-			before < int32(len(replaced)) {
-
+		if takes(height - 1) {
 			txs = append(
-				txs, replaced[before].msg.Transactions[1],
+				txs, replaced[height-1].msg.Transactions[1],
 			)
 		}
 		branch = branch.extend(txs, salt)
