@@ -138,5 +138,5 @@ func decodeKey(text string) (*btcec.PublicKey, error) {
 		return nil, err
 	}
 
-	return btcec.ParsePubKey(raw)
+	return staticaddr.ParseKey(raw)
 }

@@ -131,7 +131,7 @@ func decodePayload(data []byte, header *Header) (*Content, error) {
 
 // decodeKey parses a compressed public key.
 func decodeKey(data []byte) (*btcec.PublicKey, error) {
-	key, err := btcec.ParsePubKey(data)
+	key, err := staticaddr.ParseKey(data)
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", hex.EncodeToString(data),
 			err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/states"
@@ -28,7 +29,10 @@ func (e *Engine) Start(ctx context.Context, kind states.Kind,
 		return Run{}, fmt.Errorf("no table of kind %q", kind)
 	}
 
-	now := at(e.cfg.Clock.Now())
+	now, err := e.laterThanAll(ctx)
+	if err != nil {
+		return Run{}, err
+	}
 	run := Run{
 		ID:      newID(now),
 		Kind:    kind,
@@ -38,7 +42,7 @@ func (e *Engine) Start(ctx context.Context, kind states.Kind,
 		Updated: now,
 		Facts:   actions.Facts{Request: request},
 	}
-	err := e.saving(func(ctx context.Context) error {
+	err = e.saving(func(ctx context.Context) error {
 		return e.cfg.Journal.CreateRun(ctx, run)
 	})
 	if errors.Is(err, ErrUnfinished) {
@@ -51,6 +55,22 @@ func (e *Engine) Start(ctx context.Context, kind states.Kind,
 	e.notify()
 
 	return run, e.launch(run, table)
+}
+
+// laterThanAll returns the time at which a new run is created: now, unless the
+// clock was set back since the newest one was. The newest run is the one that a
+// user is shown.
+func (e *Engine) laterThanAll(ctx context.Context) (time.Time, error) {
+	now := at(e.cfg.Clock.Now())
+	runs, err := e.cfg.Journal.Runs(ctx, 1)
+	if err != nil {
+		return now, err
+	}
+	if len(runs) > 0 && !now.After(runs[0].Created) {
+		now = runs[0].Created.Add(time.Millisecond)
+	}
+
+	return now, nil
 }
 
 // haltIfStored halts a run whose creation was reported to have failed, if it was

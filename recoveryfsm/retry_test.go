@@ -84,6 +84,46 @@ func TestBackoff(t *testing.T) {
 	require.Equal(t, 7, w.callsOf(states.Decrypt))
 }
 
+// TestClockSetBack checks that a clock that is set back between a failed attempt
+// and the wait for the next one does not make that wait longer than any can be,
+// and that the next run is still the newest one.
+func TestClockSetBack(t *testing.T) {
+	w := newWorld(t)
+	testClock, ticks := newClock()
+	w.set(states.Decrypt, func(_ context.Context, call int) error {
+		if call == 1 {
+			return errors.New("not yet")
+		}
+
+		return nil
+	})
+	w.journal.SetHooks(nil, func(_ int, save recoveryfsm.Save) error {
+		if save == recoveryfsm.SaveStatus {
+			testClock.SetTime(testClock.Now().Add(-time.Hour))
+		}
+
+		return nil
+	})
+	engine := w.engine(func(cfg *recoveryfsm.Config) {
+		cfg.Clock = testClock
+		cfg.Backoff = recoveryfsm.Backoff{
+			Min: 2 * time.Second, Max: 10 * time.Second,
+		}
+	})
+
+	first := start(t, engine)
+	timer(t, ticks, 10*time.Second)
+	testClock.SetTime(testClock.Now().Add(10 * time.Second))
+	w.checkEnd(wait(t, engine, first.ID))
+
+	second := start(t, engine)
+	wait(t, engine, second.ID)
+	latest, err := engine.Latest(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, second.ID, latest.ID)
+	require.Less(t, first.ID, second.ID)
+}
+
 // TestResumeEndsTheWait checks that a user who has repaired something need not
 // wait, and that his word is not kept for a later wait.
 func TestResumeEndsTheWait(t *testing.T) {

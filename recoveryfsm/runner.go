@@ -295,11 +295,15 @@ func (r *runner) saveRetry(facts actions.Facts, err error) bool {
 }
 
 // wait returns when the next attempt is due, or wanted now, or the context has
-// ended.
+// ended. A clock that was set back meanwhile does not make the wait longer than
+// any can be.
 func (r *runner) wait(ctx context.Context) {
-	now := r.engine.cfg.Clock.Now()
+	clock := r.engine.cfg.Clock
+	due := min(
+		r.run.NextRetry.Sub(clock.Now()), r.engine.cfg.Backoff.Max,
+	)
 	select {
-	case <-r.engine.cfg.Clock.TickAfter(r.run.NextRetry.Sub(now)):
+	case <-clock.TickAfter(due):
 	case <-r.activity.wake:
 	case <-ctx.Done():
 	}

@@ -130,3 +130,18 @@ func branchKey(branch *hdkeychain.ExtendedKey, index uint32) (*btcec.PublicKey,
 
 	return child.ECPubKey()
 }
+
+// parsed are the keys that were parsed last.
+var parsed memo[[btcec.PubKeyBytesLenCompressed]byte, *btcec.PublicKey]
+
+// ParseKey returns a public key from its compressed form, 33 bytes.
+func ParseKey(raw []byte) (*btcec.PublicKey, error) {
+	if len(raw) != btcec.PubKeyBytesLenCompressed {
+		return nil, fmt.Errorf("%w: a public key of %d bytes",
+			ErrAccount, len(raw))
+	}
+
+	return parsed.get([33]byte(raw), func() (*btcec.PublicKey, error) {
+		return btcec.ParsePubKey(raw)
+	})
+}
