@@ -101,6 +101,7 @@ func TestStopsInTime(t *testing.T) {
 	s.startListening(loopd)
 	s.saysLocked(loopd)
 	m.stop(loopd, "lnd locked")
+	require.NoError(t, s.Client.Unlock(t.Context()))
 	t.Logf("\n%s", strings.Join(m.lines, "\n"))
 }
 
