@@ -2,6 +2,7 @@ package itest
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,7 @@ func TestScanMany(t *testing.T) {
 	repeated := fetched - int(undisturbed.Coverage.Blocks)
 	t.Logf("killed %d times: %d blocks fetched again", kills, repeated)
 	require.LessOrEqual(t, repeated, kills*(chunkBlocks+ahead))
+	w.keepsCoverage(undisturbed)
 }
 
 // payMany makes the deposits and the spends, and mines the blocks. The lnds are
@@ -147,6 +149,20 @@ func (w *scanWorld) showsCoverage(run *recoveryrpc.Run) {
 	require.Equal(w, 2, strings.Count(
 		result.Stdout, "the highest used index is 99",
 	))
+}
+
+// keepsCoverage checks that a run's evidence is still the same, after another
+// run and after the daemon was killed.
+func (w *scanWorld) keepsCoverage(run *recoveryrpc.Run) {
+	w.Helper()
+
+	runs := w.runs(w.loopd)
+	at := slices.IndexFunc(runs, func(r *recoveryrpc.Run) bool {
+		return r.Id == run.Id
+	})
+	require.GreaterOrEqual(w, at, 0)
+	require.Equal(w, run.Coverage.String(), runs[at].Coverage.String())
+	require.Equal(w, run.Summary, runs[at].Summary)
 }
 
 // killInScan begins the scan again and kills the daemon in the middle of it,

@@ -33,10 +33,10 @@ type reorgWorld struct {
 
 // TestScanReorg: the best chain changes while a scan stands on the abandoned
 // branch, while the daemon is dead, while a block of that branch is on its way,
-// and after the scan. On the abandoned branch deposits and spends were seen
-// that are gone, that come back in another block, or that others replace. If
-// this breaks, a recovery tells of money that is not there, or calls money
-// spent that is.
+// and after the scan; and it grows while the scan is at its end. On the
+// abandoned branch deposits and spends were seen that are gone, that come back
+// in another block, or that others replace. If this breaks, a recovery tells of
+// money that is not there, or calls money spent that is not.
 func TestScanReorg(t *testing.T) {
 	s := newLongStory(t, scanExpiry)
 	rivals, err := s.StartRivals(t.Context(), "btcd-rival")
@@ -65,6 +65,24 @@ func TestScanReorg(t *testing.T) {
 				"the chain", depth, moment.name, len(found))
 		}
 	}
+	w.tipMoves()
+}
+
+// tipMoves: while the scan asks whether it has come to the end, another block
+// comes, with a deposit to a child whose predecessors were never paid.
+func (w *reorgWorld) tipMoves() {
+	w.Helper()
+
+	w.holdAtTip()
+	for range 10 {
+		w.child()
+	}
+	coins := w.fund(w.Btcd, 400_000, w.child())
+	_, err := w.Mine(w.Context(), 1)
+	require.NoError(w, err)
+	w.proxy.Open()
+	found := w.requireTruth(w.waitReconciled(w.loopd))
+	require.Contains(w, fmt.Sprint(found), coins[0].outpoint.String())
 }
 
 // child returns a child address that was never paid, of either family in turn.
