@@ -80,8 +80,8 @@ func newPace() *pace {
 }
 
 // acquire waits until another block may be requested. It returns the bytes
-// that were reserved for it. It does not notice by itself that the context ends,
-// see wake.
+// that were reserved for it. It does not notice by itself that the context
+// ends, see wake.
 func (p *pace) acquire(ctx context.Context) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -62,9 +62,9 @@ func deposit(branch simBranch, height int32, index uint32) wire.OutPoint {
 }
 
 // TestReorgEverywhere: wherever the scan stands, and however deep the reorg is,
-// while the scan runs and while it is down: deposits and spends of the abandoned
-// branch are taken back, nothing else is, and what the other branch brings is
-// found. The reorg goes across the cursor, and across the birthday too. If this
+// while the scan runs and while it is down: deposits and spends of the
+// abandoned branch are taken back, nothing else is, and what the other branch
+// brings is found. It goes across the cursor, and across the birthday. If this
 // breaks, a reorg on the wrong day leaves money in the result that is not
 // there, or money that is there out of it.
 func TestReorgEverywhere(t *testing.T) {

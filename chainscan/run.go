@@ -176,8 +176,8 @@ func newScan(cfg Config, tuning tuning) *scan {
 	}
 }
 
-// loop takes steps until one ends the scan. After a passing error it pauses, the
-// longer the more of them come without a block walked in between.
+// loop takes steps until one ends the scan. After a passing error it pauses,
+// the longer the more of them come without a block walked in between.
 func (s *scan) loop(ctx context.Context) (*Result, error) {
 	var (
 		backoff  = newBackoff(&s.tuning)
