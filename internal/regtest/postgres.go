@@ -1,6 +1,7 @@
 package regtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,16 +77,22 @@ func findPostgres() (string, error) {
 	return "", ErrNoPostgres
 }
 
-// newerFirst orders paths with version numbers by length and then by name, both
-// descending: 16 before 15, 9.6 after both.
-func newerFirst(a, b string) int {
-	if len(a) != len(b) && !strings.Contains(a, ".") &&
-		!strings.Contains(b, ".") {
+// versionPattern finds the version in a path.
+var versionPattern = regexp.MustCompile(`[0-9]+(\.[0-9]+)?`)
 
-		return len(b) - len(a)
+// newerFirst orders paths by the version in them, descending.
+func newerFirst(a, b string) int {
+	return cmp.Compare(pathVersion(b), pathVersion(a))
+}
+
+// pathVersion returns the version in a path, or 0.
+func pathVersion(path string) float64 {
+	version, err := strconv.ParseFloat(versionPattern.FindString(path), 64)
+	if err != nil {
+		return 0
 	}
 
-	return strings.Compare(b, a)
+	return version
 }
 
 // isProgram reports whether a directory holds a program.
