@@ -93,6 +93,15 @@ vectors: ## Check the backup format's test vectors, in Go and in Python.
 powercut: ## Cut the power at every point of every write of a token or backup.
 	@$(GO) run ./internal/durable/cmd/powercut
 
+.PHONY: explore
+explore: ## Try every fault and every pair of faults at every boundary.
+	@$(GO) run ./internal/explore/cmd/explore
+
+.PHONY: explore-chains
+explore-chains: ## Scan 50,000 adversarial chains (about an hour).
+	$(GO) test -v -run AdversarialChains -timeout 2h ./chainscan \
+		-chains 50000 -peerchains 500
+
 # --- Checking --------------------------------------------------------------
 
 .PHONY: lint

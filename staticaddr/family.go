@@ -112,3 +112,17 @@ func (f *FixedFamily) Script(index uint32) ([]byte, error) {
 
 	return f.descriptor.PkScript(f.descriptor.ClientKey)
 }
+
+// Identity names the scripts of the family: two families with one identity have
+// the same scripts.
+func (f *Family) Identity() string {
+	return fmt.Sprintf("%d %d %x %v", f.ID(), f.descriptor.Expiry,
+		f.descriptor.ServerKey.SerializeCompressed(), f.account)
+}
+
+// Identity names the script of the family.
+func (f *FixedFamily) Identity() string {
+	return fmt.Sprintf("%d %d %x %x", f.ID(), f.descriptor.Expiry,
+		f.descriptor.ServerKey.SerializeCompressed(),
+		f.descriptor.ClientKey.SerializeCompressed())
+}

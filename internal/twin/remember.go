@@ -12,32 +12,30 @@ var scripts sync.Map
 
 // scriptID names a script among those of all worlds.
 type scriptID struct {
-	// family is the family's id, and first its first script, which differs
-	// between worlds that differ.
-	family int32
-	first  string
+	family string
 	index  uint32
+}
+
+// identified is a family that tells which scripts it has.
+type identified interface {
+	Identity() string
 }
 
 // knownFamily derives each script once in the life of the process.
 type knownFamily struct {
 	chainscan.Family
 
-	first string
+	identity string
 }
 
 // remembered returns families that remember their scripts.
 func remembered(families []chainscan.Family) []chainscan.Family {
 	known := make([]chainscan.Family, 0, len(families))
 	for _, family := range families {
-		first, _ := family.Fixed()
-		pkScript, err := family.Script(first)
-		if err != nil {
-			known = append(known, family)
-
-			continue
+		if named, ok := family.(identified); ok {
+			family = &knownFamily{family, named.Identity()}
 		}
-		known = append(known, &knownFamily{family, string(pkScript)})
+		known = append(known, family)
 	}
 
 	return known
@@ -45,7 +43,7 @@ func remembered(families []chainscan.Family) []chainscan.Family {
 
 // Script returns the output script of the key with the given index.
 func (f *knownFamily) Script(index uint32) ([]byte, error) {
-	id := scriptID{f.ID(), f.first, index}
+	id := scriptID{f.identity, index}
 	if known, ok := scripts.Load(id); ok {
 		return known.([]byte), nil
 	}
