@@ -28,6 +28,10 @@ const (
 	// is tried again.
 	paceHold = 16
 
+	// paceBatch is the share of the requests in flight, as a divisor, that
+	// are made at once when as many have ended.
+	paceBatch = 8
+
 	// paceBytes is the memory for blocks that were fetched and not walked
 	// yet, in bytes.
 	paceBytes = 32 << 20
@@ -129,7 +133,7 @@ func (p *pace) fetched(reserved, size int) {
 		p.estimate = max(size, p.estimate-p.estimate/8)
 		p.measure(time.Now())
 	}
-	p.cond.Broadcast()
+	p.offer()
 }
 
 // release says that a fetched block is not held any more.
@@ -139,7 +143,16 @@ func (p *pace) release(size int) {
 
 	p.held--
 	p.heldBytes -= size
-	p.cond.Broadcast()
+	p.offer()
+}
+
+// offer wakes who waits for another request, once there is room for several: to
+// wake them for each one costs more than it brings. As long as there is not,
+// requests are in flight whose end comes here again.
+func (p *pace) offer() {
+	if p.limit-p.inFlight >= max(p.limit/paceBatch, 1) && p.free() {
+		p.cond.Broadcast()
+	}
 }
 
 // failed says that the source gave an error.
