@@ -83,7 +83,7 @@ func loseEvent(_ *scene, right *store) stepFunc {
 		event recoveryfsm.Event) error {
 
 		if event.To == states.ImportToken {
-			return right.replace(run, event.Position())
+			return right.replace(ctx, run, event.Position())
 		}
 
 		return right.SaveStep(ctx, run, event)

@@ -3,6 +3,7 @@ package explore
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -50,23 +51,37 @@ func (s *store) state() states.State {
 	return ""
 }
 
+// own returns a copy of a run that shares nothing which anybody changes in
+// place: facts replace each other, but for the one map that counts.
+func own(run recoveryfsm.Run) recoveryfsm.Run {
+	run.Facts.Effects.KeysAdvanced = maps.Clone(
+		run.Facts.Effects.KeysAdvanced,
+	)
+	run.Halted = nil
+
+	return run
+}
+
 // CreateRun implements recoveryfsm.Journal.
-func (s *store) CreateRun(_ context.Context, run recoveryfsm.Run) error {
+func (s *store) CreateRun(ctx context.Context, run recoveryfsm.Run) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
 	if s.unfinished() != nil {
 		return recoveryfsm.ErrUnfinished
 	}
-	run.Halted = nil
-	s.runs = append(s.runs, run)
+	s.runs = append(s.runs, own(run))
 
 	return nil
 }
 
 // SaveIntent implements recoveryfsm.Journal.
-func (s *store) SaveIntent(_ context.Context, run recoveryfsm.Run) error {
-	return s.change(run.ID, run.Position(), func(stored *recoveryfsm.Run) {
+func (s *store) SaveIntent(ctx context.Context, run recoveryfsm.Run) error {
+	return s.change(ctx, run.ID, run.Position(), func(stored *recoveryfsm.Run) {
 		stored.Acting = run.Acting
 		stored.NextRetry = run.NextRetry
 		stored.Updated = run.Updated
@@ -74,15 +89,15 @@ func (s *store) SaveIntent(_ context.Context, run recoveryfsm.Run) error {
 }
 
 // SaveStatus implements recoveryfsm.Journal.
-func (s *store) SaveStatus(_ context.Context, run recoveryfsm.Run) error {
-	return s.replace(run, run.Position())
+func (s *store) SaveStatus(ctx context.Context, run recoveryfsm.Run) error {
+	return s.replace(ctx, run, run.Position())
 }
 
 // SaveStep implements recoveryfsm.Journal.
-func (s *store) SaveStep(_ context.Context, run recoveryfsm.Run,
+func (s *store) SaveStep(ctx context.Context, run recoveryfsm.Run,
 	event recoveryfsm.Event) error {
 
-	err := s.replace(run, event.Position())
+	err := s.replace(ctx, run, event.Position())
 	if err == nil {
 		s.mu.Lock()
 		s.events[run.ID] = append(s.events[run.ID], event)
@@ -114,7 +129,7 @@ func (s *store) Run(_ context.Context, id string) (recoveryfsm.Run, error) {
 	defer s.mu.Unlock()
 
 	if stored := s.find(id); stored != nil {
-		return *stored, nil
+		return own(*stored), nil
 	}
 
 	return recoveryfsm.Run{}, recoveryfsm.ErrNoRun
@@ -125,7 +140,10 @@ func (s *store) Runs(_ context.Context, limit int) ([]recoveryfsm.Run, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	runs := slices.Clone(s.runs)
+	runs := make([]recoveryfsm.Run, 0, len(s.runs))
+	for _, run := range s.runs {
+		runs = append(runs, own(run))
+	}
 	slices.SortFunc(runs, func(a, b recoveryfsm.Run) int {
 		return cmp.Or(
 			b.Created.Compare(a.Created),
@@ -145,7 +163,7 @@ func (s *store) Unfinished(context.Context) (*recoveryfsm.Run, error) {
 	if found == nil {
 		return nil, nil
 	}
-	run := *found
+	run := own(*found)
 
 	return &run, nil
 }
@@ -186,8 +204,12 @@ func (s *store) find(id string) *recoveryfsm.Run {
 }
 
 // change changes a stored run that is where the save expects it.
-func (s *store) change(id string, expected recoveryfsm.Position,
-	change func(*recoveryfsm.Run)) error {
+func (s *store) change(ctx context.Context, id string,
+	expected recoveryfsm.Position, change func(*recoveryfsm.Run)) error {
+
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,13 +228,12 @@ func (s *store) change(id string, expected recoveryfsm.Position,
 }
 
 // replace stores all of a run but its progress and the time of its creation.
-func (s *store) replace(run recoveryfsm.Run,
+func (s *store) replace(ctx context.Context, run recoveryfsm.Run,
 	expected recoveryfsm.Position) error {
 
-	return s.change(run.ID, expected, func(stored *recoveryfsm.Run) {
+	return s.change(ctx, run.ID, expected, func(stored *recoveryfsm.Run) {
 		run.Progress, run.Created = stored.Progress, stored.Created
-		run.Halted = nil
-		*stored = run
+		*stored = own(run)
 	})
 }
 
