@@ -87,16 +87,9 @@ func (a *app) listBackups(ctx context.Context, cmd *cli.Command) error {
 func (a *app) showBackups(ctx context.Context, cmd *cli.Command) (
 	*recoveryrpc.ListBackupsResponse, error) {
 
-	client, err := newClient(cmd)
-	if err != nil {
-		return nil, err
-	}
-	defer client.close()
-
-	call, cancel := context.WithTimeout(ctx, judgeTimeout)
-	defer cancel()
-	response, err := client.ListBackups(
-		call, &recoveryrpc.ListBackupsRequest{},
+	response, err := ask(
+		ctx, cmd, judgeTimeout, recoveryrpc.RecoveryClient.ListBackups,
+		&recoveryrpc.ListBackupsRequest{},
 	)
 	if err != nil {
 		return nil, err
@@ -123,16 +116,9 @@ func (a *app) verifyBackup(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	client, err := newClient(cmd)
-	if err != nil {
-		return err
-	}
-	defer client.close()
-
-	call, cancel := context.WithTimeout(ctx, judgeTimeout)
-	defer cancel()
-	response, err := client.VerifyBackup(
-		call, &recoveryrpc.VerifyBackupRequest{File: file},
+	response, err := ask(
+		ctx, cmd, judgeTimeout, recoveryrpc.RecoveryClient.VerifyBackup,
+		&recoveryrpc.VerifyBackupRequest{File: file},
 	)
 	if err != nil {
 		return err
@@ -194,16 +180,9 @@ func (a *app) createBackup(ctx context.Context, cmd *cli.Command) error {
 	if err := noArguments(cmd); err != nil {
 		return err
 	}
-	client, err := newClient(cmd)
-	if err != nil {
-		return err
-	}
-	defer client.close()
-
-	call, cancel := context.WithTimeout(ctx, judgeTimeout)
-	defer cancel()
-	response, err := client.CreateBackup(
-		call, &recoveryrpc.CreateBackupRequest{},
+	response, err := ask(
+		ctx, cmd, judgeTimeout, recoveryrpc.RecoveryClient.CreateBackup,
+		&recoveryrpc.CreateBackupRequest{},
 	)
 	if err != nil {
 		return err

@@ -101,6 +101,25 @@ func newClient(flags flagValues) (*client, error) {
 	}, nil
 }
 
+// ask makes one call to loopd, which may take the given time.
+func ask[Request, Response any](ctx context.Context, flags flagValues,
+	limit time.Duration, method func(recoveryrpc.RecoveryClient,
+		context.Context, Request, ...grpc.CallOption) (Response, error),
+	request Request) (Response, error) {
+
+	var none Response
+	client, err := newClient(flags)
+	if err != nil {
+		return none, err
+	}
+	defer client.close()
+
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+
+	return method(client, ctx, request)
+}
+
 // credentialError explains that a file that is needed to talk to loopd cannot
 // be used.
 func credentialError(kind, path, flag string, err error) error {

@@ -53,17 +53,11 @@ func (a *app) inspectBackup(ctx context.Context, cmd *cli.Command) error {
 		}
 	}
 
-	client, err := newClient(cmd)
-	if err != nil {
-		return err
-	}
-	defer client.close()
-
-	call, cancel := context.WithTimeout(ctx, judgeTimeout)
-	defer cancel()
 	if cmd.Bool(secretsName) {
-		revealed, err := client.RevealBackup(
-			call, &recoveryrpc.RevealBackupRequest{File: file},
+		revealed, err := ask(
+			ctx, cmd, judgeTimeout,
+			recoveryrpc.RecoveryClient.RevealBackup,
+			&recoveryrpc.RevealBackupRequest{File: file},
 		)
 		if err != nil {
 			return err
@@ -76,8 +70,10 @@ func (a *app) inspectBackup(ctx context.Context, cmd *cli.Command) error {
 			hex.EncodeToString(revealed.GetToken()))
 	}
 
-	inspected, err := client.InspectBackup(
-		call, &recoveryrpc.InspectBackupRequest{File: file},
+	inspected, err := ask(
+		ctx, cmd, judgeTimeout,
+		recoveryrpc.RecoveryClient.InspectBackup,
+		&recoveryrpc.InspectBackupRequest{File: file},
 	)
 	if err != nil {
 		return err

@@ -19,12 +19,6 @@ func (a *app) planRestore(ctx context.Context, cmd *cli.Command,
 	if err := noArguments(cmd); err != nil {
 		return err
 	}
-	client, err := newClient(cmd)
-	if err != nil {
-		return err
-	}
-	defer client.close()
-
 	request := &recoveryrpc.PlanRestoreRequest{}
 	switch choice := begin.GetChoice().(type) {
 	case *recoveryrpc.StartRecoveryRequest_BackupFile:
@@ -38,9 +32,10 @@ func (a *app) planRestore(ctx context.Context, cmd *cli.Command,
 		}
 	}
 
-	call, cancel := context.WithTimeout(ctx, judgeTimeout)
-	defer cancel()
-	response, err := client.PlanRestore(call, request)
+	response, err := ask(
+		ctx, cmd, judgeTimeout, recoveryrpc.RecoveryClient.PlanRestore,
+		request,
+	)
 	if err != nil {
 		return err
 	}

@@ -398,16 +398,10 @@ func (a *app) cancel(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	client, err := newClient(cmd)
-	if err != nil {
-		return err
-	}
-	defer client.close()
-
-	call, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	response, err := client.CancelRecovery(
-		call, &recoveryrpc.CancelRecoveryRequest{Id: id},
+	response, err := ask(
+		ctx, cmd, callTimeout,
+		recoveryrpc.RecoveryClient.CancelRecovery,
+		&recoveryrpc.CancelRecoveryRequest{Id: id},
 	)
 	if err != nil {
 		return err
@@ -430,16 +424,10 @@ func (a *app) list(ctx context.Context, cmd *cli.Command) error {
 		return usageError(cmd, fmt.Sprintf("--max_runs takes 1 to %d",
 			recoveryrpc.MaxRuns))
 	}
-	client, err := newClient(cmd)
-	if err != nil {
-		return err
-	}
-	defer client.close()
-
-	call, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	response, err := client.ListRecoveries(
-		call, &recoveryrpc.ListRecoveriesRequest{
+	response, err := ask(
+		ctx, cmd, callTimeout,
+		recoveryrpc.RecoveryClient.ListRecoveries,
+		&recoveryrpc.ListRecoveriesRequest{
 			MaxRuns: uint32(most),
 		},
 	)
@@ -460,16 +448,10 @@ func (a *app) history(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	client, err := newClient(cmd)
-	if err != nil {
-		return err
-	}
-	defer client.close()
-
-	call, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	response, err := client.GetHistory(
-		call, &recoveryrpc.GetHistoryRequest{Id: id},
+	response, err := ask(
+		ctx, cmd, callTimeout,
+		recoveryrpc.RecoveryClient.GetHistory,
+		&recoveryrpc.GetHistoryRequest{Id: id},
 	)
 	if err != nil {
 		return err

@@ -82,16 +82,9 @@ func (a *app) exportBackup(ctx context.Context, cmd *cli.Command) error {
 	if cmd.String(outputName) == "" {
 		return usageError(cmd, "-o FILE is missing")
 	}
-	client, err := newClient(cmd)
-	if err != nil {
-		return err
-	}
-	defer client.close()
-
-	call, cancel := context.WithTimeout(ctx, judgeTimeout)
-	defer cancel()
-	response, err := client.ExportBackup(
-		call, &recoveryrpc.ExportBackupRequest{
+	response, err := ask(
+		ctx, cmd, judgeTimeout, recoveryrpc.RecoveryClient.ExportBackup,
+		&recoveryrpc.ExportBackupRequest{
 			TokenId: strings.ToLower(cmd.String(tokenIDName)),
 			Format:  cmd.String(formatName),
 		},
@@ -159,16 +152,9 @@ func (a *app) importBackup(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	client, err := newClient(cmd)
-	if err != nil {
-		return err
-	}
-	defer client.close()
-
-	call, cancel := context.WithTimeout(ctx, judgeTimeout)
-	defer cancel()
-	response, err := client.ImportBackup(
-		call, &recoveryrpc.ImportBackupRequest{File: file},
+	response, err := ask(
+		ctx, cmd, judgeTimeout, recoveryrpc.RecoveryClient.ImportBackup,
+		&recoveryrpc.ImportBackupRequest{File: file},
 	)
 	if err != nil {
 		return err
