@@ -18,7 +18,7 @@ func complete(e *Evidence) []Finding {
 		found.add(I6, "the summary does not parse")
 		return found
 	}
-	if !slices.Equal(summary.Outputs, summarize(e.Truth)) {
+	if !slices.Equal(summary.Outputs, Summarize(e.Truth)) {
 		found.add(I6, "%d outputs are in the summary, %d on the chain, "+
 			"or they differ", len(summary.Outputs), len(e.Truth))
 	}
@@ -41,6 +41,15 @@ func complete(e *Evidence) []Finding {
 	if !e.OnBestChain(coverage.Tip) {
 		found.add(I7, "the tip is not on the best chain")
 	}
+	for _, wanted := range e.families() {
+		if !slices.ContainsFunc(coverage.Families,
+			func(family chainscan.FamilyCoverage) bool {
+				return family.Family == wanted
+			}) {
+
+			found.add(I7, "family %d was not scanned", wanted)
+		}
+	}
 	for _, family := range coverage.Families {
 		if !family.Fixed &&
 			family.Tested < family.Used+e.LookAhead {
@@ -54,8 +63,18 @@ func complete(e *Evidence) []Finding {
 	return found
 }
 
-// summarize returns outputs as a summary has them.
-func summarize(outputs []chainscan.Output) []actions.SummaryOutput {
+// families returns the key families of the judged run's generation.
+func (e *Evidence) families() []int32 {
+	gen := e.facts().Generation
+	if gen == nil {
+		return nil
+	}
+
+	return []int32{gen.KeyFamily, gen.ReceiveFamily, gen.ChangeFamily}
+}
+
+// Summarize returns outputs as a summary has them.
+func Summarize(outputs []chainscan.Output) []actions.SummaryOutput {
 	result := make([]actions.SummaryOutput, 0, len(outputs))
 	for _, output := range outputs {
 		shown := actions.SummaryOutput{

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 
 	"github.com/looprecovery/looprecovery/actions"
+	"github.com/looprecovery/looprecovery/doctor"
 	"github.com/looprecovery/looprecovery/recoveryfsm"
 	"github.com/looprecovery/looprecovery/states"
 )
@@ -155,12 +156,62 @@ func brokenActions() []*Broken {
 			Scenario: "restore", actions: tellRun,
 		},
 		{
+			Name:     "a stop is taken for a passing error",
+			Scenario: "otherseed", actions: passStop,
+		},
+		{
+			Name:     "the coverage of a scan is not looked at",
+			Scenario: "restore", actions: trustScan,
+			deps: func(_ *scene, deps *actions.Deps) {
+				deps.Scanner = &brokenScanner{
+					Scanner: deps.Scanner,
+					request: cutFamilies,
+				}
+			},
+		},
+		{
 			Name:     "a foreign seed is not told",
 			Scenario: "otherseed", actions: trustKey,
 			deps: func(_ *scene, deps *actions.Deps) {
 				deps.Backups = known().Backups
 			},
 		},
+	}
+}
+
+// passStop tells every stop as an error that passes by itself.
+func passStop(_ *scene, _ string, set map[states.State]actions.Action) {
+	for state, right := range set {
+		set[state] = func(ctx context.Context, facts actions.Facts) (
+			actions.Outcome, error) {
+
+			outcome, err := right(ctx, facts)
+			if err != nil {
+				err = errCall
+			}
+
+			return outcome, err
+		}
+	}
+}
+
+// trustScan takes any scan for a complete one.
+func trustScan(s *scene, id string, set map[states.State]actions.Action) {
+	right := set[states.Reconciled]
+	set[states.Reconciled] = func(ctx context.Context,
+		facts actions.Facts) (actions.Outcome, error) {
+
+		outcome, err := right(ctx, facts)
+		if err == nil {
+			return outcome, nil
+		}
+		_, found := s.Scanner.Stored(id)
+		outcome.Event = states.Done
+		outcome.Facts.Summary = []byte(jsonText(actions.Summary{
+			Outputs: doctor.Summarize(found),
+		}))
+
+		return outcome, nil
 	}
 }
 

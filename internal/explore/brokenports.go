@@ -304,6 +304,11 @@ type brokenScanner struct {
 	result  func()
 }
 
+// cutFamilies leaves the families that grow out of a scan.
+func cutFamilies(request *actions.ScanRequest) {
+	request.Families = request.Families[:1]
+}
+
 // Scan implements actions.Scanner.
 func (c *brokenScanner) Scan(ctx context.Context, id string,
 	request actions.ScanRequest) (*chainscan.Result, error) {
@@ -461,9 +466,7 @@ func brokenScans() []*Broken {
 			func(_ *scene, deps *actions.Deps) {
 				deps.Scanner = &brokenScanner{
 					Scanner: deps.Scanner,
-					request: func(r *actions.ScanRequest) {
-						r.Families = r.Families[:1]
-					},
+					request: cutFamilies,
 				}
 			}),
 		brokenPorts("a reorganisation is not noticed", "reorg",
