@@ -38,6 +38,9 @@ type fakeChain struct {
 	err     error
 	onBlock func(hash chainhash.Hash)
 
+	// onTip, if set, is called before the tip is told.
+	onTip func()
+
 	// corrupt changes a block before it is handed out.
 	corrupt func(raw []byte) []byte
 
@@ -197,6 +200,13 @@ func (c *fakeChain) Name() string {
 
 // BestBlock is part of chainscan.Source.
 func (c *fakeChain) BestBlock(context.Context) (chainscan.BlockStamp, error) {
+	c.mu.Lock()
+	onTip := c.onTip
+	c.mu.Unlock()
+	if onTip != nil {
+		onTip()
+	}
+
 	return c.tip(), nil
 }
 

@@ -76,19 +76,33 @@ func (v *View) follow(ctx context.Context, to chainscan.BlockStamp) error {
 			return nil
 		}
 
-		if err := v.rollBack(ctx, to); err != nil {
-			return err
+		err := v.rollBack(ctx, to)
+		if err == nil {
+			err = v.walkTo(ctx, to, &budget)
 		}
 
-		err := v.walkTo(ctx, to, &budget)
-		if errors.Is(err, errMoved) {
+		var unread *ChainError
+		switch {
+		case errors.Is(err, errMoved):
 			continue
+
+		// While the chain changes, a block of it may not be there.
+		case errors.As(err, &unread) && v.hasMoved(ctx, to):
+			return errMoved
 		}
 
 		return err
 	}
 
 	return errMoved
+}
+
+// hasMoved reports whether a block is the tip no longer. A node that does not
+// answer tells nothing.
+func (v *View) hasMoved(ctx context.Context, tip chainscan.BlockStamp) bool {
+	now, err := v.cfg.Chain.BestBlock(ctx)
+
+	return err == nil && now != tip
 }
 
 // rollBack removes what was found in blocks that left the best chain.

@@ -180,6 +180,36 @@ func TestReorgWhileWalking(t *testing.T) {
 	h.sees()
 }
 
+// TestReorgBetweenReads checks that a block which is not there while the node
+// changes its chain is not taken for one that cannot be read: the daemon would
+// be told of nothing.
+func TestReorgBetweenReads(t *testing.T) {
+	h := newBlind(t)
+	deposit := h.deposit(1_000)
+	h.scanned("run")
+	h.chain.mineEmpty(40)
+
+	// The old chain is gone when the first of its blocks was read, and the
+	// new one is there when the node is asked for its tip.
+	var removed, replaced sync.Once
+	gone := make(chan struct{})
+	h.chain.onBlock = func(chainhash.Hash) {
+		removed.Do(func() {
+			h.chain.disconnect(30)
+			close(gone)
+		})
+	}
+	h.chain.onTip = func() {
+		select {
+		case <-gone:
+			replaced.Do(func() { h.chain.mineEmpty(50) })
+
+		default:
+		}
+	}
+	h.sees(deposit)
+}
+
 // TestRestlessChain checks that no answer is given while the tip never rests.
 func TestRestlessChain(t *testing.T) {
 	h := newBlind(t)
