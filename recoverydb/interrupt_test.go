@@ -49,7 +49,7 @@ func TestReadAfterInterruptedReads(t *testing.T) {
 		})
 	}
 
-	for round := range 100 {
+	for round := range 40 {
 		var readers sync.WaitGroup
 		for reader := range maxReaders {
 			patience := time.Duration(round*7%100+reader*13) *
@@ -96,7 +96,7 @@ func TestWriteAfterInterruptedWrites(t *testing.T) {
 	}
 
 	wanted := 0
-	for round := range 100 {
+	for round := range 40 {
 		patience := time.Duration(round*7%100) * 20 * time.Microsecond
 		short, cancel := context.WithTimeout(ctx, patience)
 		id := fmt.Sprintf("%d-", round)
