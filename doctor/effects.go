@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/looprecovery/looprecovery/staticaddr"
@@ -36,14 +37,25 @@ func once(e *Evidence) []Finding {
 		}
 	}
 
-	wanted := e.wantedCounters()
-	for _, family := range slices.Sorted(maps.Keys(e.After.Counters)) {
+	return append(found, moved(e)...)
+}
+
+// moved checks that no counter was moved further than needed.
+func moved(e *Evidence) []Finding {
+	var (
+		found  findings
+		wanted = e.wantedCounters()
+	)
+	for family, next := range e.After.Counters {
 		limit := max(wanted[family], e.Before.Counters[family])
-		if next := e.After.Counters[family]; next > limit {
+		if next > limit {
 			found.add(I4, "the counter of family %d was moved to "+
 				"%d, %d was enough", family, next, limit)
 		}
 	}
+	slices.SortFunc(found, func(a, b Finding) int {
+		return strings.Compare(a.Detail, b.Detail)
+	})
 
 	return found
 }

@@ -46,39 +46,29 @@ func Catch(broken *Broken) (*Failure, int) {
 	}
 	plain := run(scenario, nil, nil)
 
-	try := func(faults []Fault) (*Failure, Result) {
-		result := run(scenario, broken, faults)
-		findings := result.Findings
-		if len(findings) == 0 && scenario.Blocks == "" &&
-			result.Summary != plain.Summary {
-
-			findings = append(findings, doctor.Finding{
-				Invariant: "end",
-				Detail: "the summary is not the " +
-					"undisturbed one",
-			})
-		}
-		if len(findings) == 0 {
-			return nil, result
-		}
-
-		return &Failure{
-			Scenario: scenario.Name, Broken: broken.Name,
-			Faults: faults, Findings: findings,
-		}, result
-	}
-
-	failure, result := try(nil)
+	whole := judged(scenario, broken, plain, nil)
 	count := 1
-	for _, fault := range result.trace.faults() {
-		if failure != nil {
-			break
-		}
-		failure, _ = try([]Fault{fault})
+	if len(whole.Findings) > 0 {
+		return broken.failure(nil, whole), count
+	}
+	for _, fault := range whole.trace.faults() {
+		faults := []Fault{fault}
+		result := judged(scenario, broken, plain, faults)
 		count++
+		if len(result.Findings) > 0 {
+			return broken.failure(faults, result), count
+		}
 	}
 
-	return failure, count
+	return nil, count
+}
+
+// failure returns a schedule that shows that something is broken.
+func (b *Broken) failure(faults []Fault, result Result) *Failure {
+	return &Failure{
+		Scenario: b.Scenario, Broken: b.Name, Faults: faults,
+		Findings: result.Findings,
+	}
 }
 
 // Reproduce runs one schedule, in a broken world if one is named, and returns
@@ -107,15 +97,8 @@ func Reproduce(scenario, broken, faults string) ([]doctor.Finding, error) {
 	}
 
 	plain := run(chosen, nil, nil)
-	result := run(chosen, world, parsed)
-	if chosen.Blocks == "" && result.Summary != plain.Summary {
-		result.Findings = append(result.Findings, doctor.Finding{
-			Invariant: "end",
-			Detail:    "the summary is not the undisturbed one",
-		})
-	}
 
-	return result.Findings, nil
+	return judged(chosen, world, plain, parsed).Findings, nil
 }
 
 // scenarioNamed returns a scenario by its name.

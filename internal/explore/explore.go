@@ -83,7 +83,7 @@ func Explore(scenario Scenario) (*Report, error) {
 	singles := plain.trace.faults()
 	report.Singles = len(singles)
 	results := inParallel(singles, func(fault Fault) Result {
-		return judged(scenario, plain, []Fault{fault})
+		return judged(scenario, nil, plain, []Fault{fault})
 	})
 	classes := make(map[stateID][]int)
 	for i, result := range results {
@@ -152,7 +152,7 @@ func (r *Report) pairs(scenario Scenario, plain Result, singles []Fault,
 
 	r.Run = len(pairs)
 	results = inParallel(pairs, func(faults []Fault) Result {
-		return judged(scenario, plain, faults)
+		return judged(scenario, nil, plain, faults)
 	})
 	for i, result := range results {
 		r.note(scenario, pairs[i], result)
@@ -161,9 +161,12 @@ func (r *Report) pairs(scenario Scenario, plain Result, singles []Fault,
 	return nil
 }
 
-// judged runs a schedule and compares its end with that of the undisturbed one.
-func judged(scenario Scenario, plain Result, faults []Fault) Result {
-	result := run(scenario, nil, faults)
+// judged runs a schedule, in a broken world if one is given, and compares its end
+// with that of the undisturbed one.
+func judged(scenario Scenario, broken *Broken, plain Result,
+	faults []Fault) Result {
+
+	result := run(scenario, broken, faults)
 	if scenario.Blocks == "" && result.Summary != plain.Summary {
 		result.Findings = append(result.Findings, doctor.Finding{
 			Invariant: "end",

@@ -145,14 +145,13 @@ func (c Scenario) build() *scene {
 	saved, _ := s.Disk.Read(s.file)
 	s.World = twin.NewWorldAt(height)
 	s.Disk.Write(s.file, saved)
-
-	s.mineDeposits()
+	s.Chain.Follow(known().Chain)
 	c.prepare(&s)
 
 	return &s
 }
 
-// mineDeposits makes the deposits, the same in every world.
+// mineDeposits makes the deposits, which are the same in every world.
 func (s *scene) mineDeposits() {
 	first := s.pay(0, keyIndex, 100_000)
 	s.pay(0, keyIndex, 200_000)

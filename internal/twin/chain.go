@@ -255,6 +255,18 @@ func (c *Chain) Reorg(depth int) []*wire.MsgTx {
 	return removed
 }
 
+// Follow makes the chain that of another world, whose blocks are never changed.
+func (c *Chain) Follow(other *Chain) {
+	other.mu.Lock()
+	defer other.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	c.best = slices.Clone(other.best)
+	c.raw = maps.Clone(other.raw)
+	c.unique = other.unique
+}
+
 // Submit puts transactions into the mempool.
 func (c *Chain) Submit(txs ...*wire.MsgTx) {
 	c.mu.Lock()

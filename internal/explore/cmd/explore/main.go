@@ -14,7 +14,7 @@ import (
 )
 
 // gcPercent is how much the heap may grow between two collections.
-const gcPercent = 800
+const gcPercent = 400
 
 // maxShown is the largest number of failures that are shown of a scenario.
 const maxShown = 10
