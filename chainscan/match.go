@@ -285,6 +285,27 @@ func (m *matcher) walk(blk block, prints *fingerprints) error {
 	return m.walker.walk(blk.raw, m.found)
 }
 
+// subset returns those of some keys that are known.
+func (m *matcher) subset(keys [][keySize]byte) *keySet {
+	set := newKeySet()
+	for _, key := range keys {
+		if script, ok := m.keys.scripts[key]; ok {
+			set.add(key, script)
+		}
+	}
+
+	return set
+}
+
+// walkFor tests some of the known scripts, and all known outpoints, against a
+// block.
+func (m *matcher) walkFor(keys *keySet, blk block) error {
+	m.walker.keys = keys
+	defer func() { m.walker.keys = m.keys }()
+
+	return m.walk(blk, nil)
+}
+
 // found takes the matches of a transaction.
 func (m *matcher) found(tx *rawTx) {
 	var id chainhash.Hash

@@ -59,6 +59,77 @@ func TestOrderOfDiscovery(t *testing.T) {
 	require.Greater(t, found, seeds)
 }
 
+// TestEachPairOnce: a script that becomes known late is tested against every
+// block before it, from the record, and none is tested against a block twice.
+// Only if the record was full is another pass needed, and then at most once in
+// each. If this breaks, deposits are missed or blocks are read in vain.
+func TestEachPairOnce(t *testing.T) {
+	t.Parallel()
+
+	type pair struct {
+		script ScriptID
+		height int32
+	}
+	const seeds = 120
+	late, repeated := 0, 0
+	for seed := range uint64(seeds) {
+		sim := newSimulation(seed)
+		branch := sim.grow(*sim.genesis(), 60).branch
+		tuning := randomTuning(rand.New(rand.NewPCG(seed, 0x0ce)))
+
+		tested := make(map[pair]int)
+		tuning.tested = func(keys *keySet, first, last int32) {
+			for _, script := range keys.scripts {
+				for height := first; height <= last; height++ {
+					tested[pair{script, height}]++
+				}
+			}
+			if first < last {
+				late += len(keys.scripts)
+			}
+		}
+		result, err := run(t.Context(), Config{
+			Source:     newSimSource(branch),
+			Families:   sim.families,
+			Birthday:   sim.birthday,
+			LookAhead:  sim.lookAhead,
+			Checkpoint: NewMemoryCheckpoint(),
+		}, tuning)
+		require.NoError(t, err)
+
+		coverage := result.Coverage
+		for pair, times := range tested {
+			if times > int(coverage.Passes) {
+				t.Fatalf("seed %d: %v was tested %d times in "+
+					"%d passes", seed, pair, times,
+					coverage.Passes)
+			}
+			repeated += times - 1
+		}
+		for _, family := range coverage.Families {
+			first := uint32(0)
+			if family.Fixed {
+				first = family.Tested - 1
+			}
+			for index := first; index < family.Tested; index++ {
+				script := ScriptID{family.Family, index}
+				for height := coverage.Birthday; height <=
+					coverage.Tip.Height; height++ {
+
+					if tested[pair{script, height}] == 0 {
+						t.Fatalf("seed %d: %v was "+
+							"not tested against "+
+							"block %d", seed,
+							script, height)
+					}
+				}
+			}
+		}
+	}
+	require.Greater(t, late, seeds)
+	require.Positive(t, repeated)
+}
+
 // pairedFamily derives a script only while it derives another one, too.
 type pairedFamily struct {
 	simFamily

@@ -123,7 +123,8 @@ func (s *scan) settle(ctx context.Context) error {
 }
 
 // drain looks up in the record what became known late: scripts, and outpoints
-// of outputs in earlier blocks. It can be repeated after an error.
+// of outputs in earlier blocks. Each script is tested against each block once.
+// It can be repeated after an error.
 func (s *scan) drain(ctx context.Context) error {
 	if s.record == nil {
 		return nil
@@ -132,11 +133,15 @@ func (s *scan) drain(ctx context.Context) error {
 	for len(s.todo.keys)+len(s.todo.outPoints) > 0 {
 		keys, outPoints := len(s.todo.keys), len(s.todo.outPoints)
 
+		late := s.match.subset(s.todo.keys)
 		query := newQuery(s.todo.keys, s.todo.outPoints)
 		for _, stamp := range s.record.search(query) {
-			if err := s.revisit(ctx, stamp); err != nil {
+			if err := s.revisit(ctx, stamp, late); err != nil {
 				return err
 			}
+		}
+		if s.tuning.tested != nil {
+			s.tuning.tested(late, s.record.first, s.at.Height)
 		}
 
 		added, err := s.match.grow(ctx, s.margin(), true)
@@ -151,9 +156,11 @@ func (s *scan) drain(ctx context.Context) error {
 	return nil
 }
 
-// revisit walks a block of the record again. The spends of outputs that it
-// brings can lie in any later block of the record.
-func (s *scan) revisit(ctx context.Context, stamp BlockStamp) error {
+// revisit walks a block of the record again, for some of the known scripts. The
+// spends of outputs that it brings can lie in any later block of the record.
+func (s *scan) revisit(ctx context.Context, stamp BlockStamp,
+	keys *keySet) error {
+
 	blk := s.last
 	if blk.BlockStamp != stamp {
 		raw, err := fetchVerified(
@@ -166,7 +173,7 @@ func (s *scan) revisit(ctx context.Context, stamp BlockStamp) error {
 		s.blocks++
 	}
 
-	err := s.match.walk(blk, nil)
+	err := s.match.walkFor(keys, blk)
 	s.todo.outPoints = append(s.todo.outPoints, s.match.takeFresh()...)
 
 	return err

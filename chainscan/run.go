@@ -43,6 +43,10 @@ type tuning struct {
 	// patience is how long a block may take before the scan looks whether
 	// the chain has changed.
 	patience time.Duration
+
+	// tested, if a test sets it, is told that some keys were tested against
+	// the blocks from one height to another.
+	tested func(keys *keySet, first, last int32)
 }
 
 // defaultTuning returns the limits of the product.
@@ -380,6 +384,9 @@ func (s *scan) advance(ctx context.Context, blk block) error {
 		return err
 	}
 	s.arrive(blk)
+	if s.tuning.tested != nil {
+		s.tuning.tested(s.match.keys, blk.Height, blk.Height)
+	}
 
 	if s.record != nil && !s.record.add(blk.Hash, prints) {
 		log.Infof("The record of the blocks walked is full at height "+

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/btcsuite/btcd/btcutil"
@@ -141,29 +142,17 @@ func (l *loopDatabase) Create(ctx context.Context,
 	return address.NewSqlStore(base).CreateStaticAddress(ctx, row)
 }
 
-// LiveDeposits implements lndview.Rows: the deposits of the database that are
-// not at their end.
+// LiveDeposits implements lndview.Rows.
 func (l *loopDatabase) LiveDeposits(ctx context.Context) ([]lndview.Deposit,
 	error) {
 
-	rows, err := l.All(ctx)
-	if err != nil || len(rows) == 0 {
-		return nil, err
-	}
-	base, err := l.open()
-	if err != nil {
-		return nil, err
-	}
-	deposits, err := deposit.NewSqlStore(base).AllDeposits(ctx)
+	rows, deposits, err := l.live(ctx)
 	if err != nil {
 		return nil, err
 	}
 
 	var live []lndview.Deposit
 	for _, row := range deposits {
-		if row.IsInFinalState() {
-			continue
-		}
 		live = append(live, lndview.Deposit{
 			OutPoint:           row.OutPoint,
 			PkScript:           rows[0].PkScript,
@@ -174,4 +163,26 @@ func (l *loopDatabase) LiveDeposits(ctx context.Context) ([]lndview.Deposit,
 	}
 
 	return live, nil
+}
+
+// live returns the addresses of the database and those of their deposits that
+// are not at their end. Without an address there is no deposit.
+func (l *loopDatabase) live(ctx context.Context) ([]*script.Parameters,
+	[]*deposit.Deposit, error) {
+
+	rows, err := l.All(ctx)
+	if err != nil || len(rows) == 0 {
+		return nil, nil, err
+	}
+	base, err := l.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	deposits, err := deposit.NewSqlStore(base).AllDeposits(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+
+	return rows, slices.DeleteFunc(deposits,
+		(*deposit.Deposit).IsInFinalState), nil
 }

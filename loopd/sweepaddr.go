@@ -9,7 +9,6 @@ import (
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/btcsuite/btcd/txscript"
 	"github.com/lightninglabs/lndclient"
-	"github.com/lightninglabs/loop/staticaddr/deposit"
 	"github.com/lightningnetwork/lnd/lnrpc/walletrpc"
 	"github.com/lightningnetwork/lnd/lnwallet"
 	"github.com/looprecovery/looprecovery/staticaddr"
@@ -141,24 +140,14 @@ func taprootScript(account *hdkeychain.ExtendedKey, index uint32) ([]byte,
 func (l *loopDatabase) sweepScripts(ctx context.Context) (map[string]bool,
 	error) {
 
-	rows, err := l.All(ctx)
-	if err != nil || len(rows) == 0 {
-		return nil, err
-	}
-	base, err := l.open()
-	if err != nil {
-		return nil, err
-	}
-	deposits, err := deposit.NewSqlStore(base).AllDeposits(ctx)
+	_, deposits, err := l.live(ctx)
 	if err != nil {
 		return nil, err
 	}
 
 	scripts := make(map[string]bool)
 	for _, row := range deposits {
-		if !row.IsInFinalState() {
-			scripts[string(row.TimeOutSweepPkScript)] = true
-		}
+		scripts[string(row.TimeOutSweepPkScript)] = true
 	}
 
 	return scripts, nil
