@@ -28,7 +28,12 @@ type fetcher struct {
 	tuning *tuning
 	faults *faults
 
+	// mu guards height, the next one to ask for, up to last.
+	mu           sync.Mutex
+	height, last int32
+
 	// order yields, in the order of heights, where each block will arrive.
+	// There is room for as many as the pace allows.
 	order chan *request
 
 	// current is the request that the receiver waits for.
@@ -36,6 +41,10 @@ type fetcher struct {
 
 	cancel context.CancelFunc
 	group  sync.WaitGroup
+
+	// verifiers is no part of the fetcher: the runtime holds on to a pool
+	// until it has collected garbage twice.
+	verifiers *sync.Pool
 }
 
 // request is a block on its way.
@@ -57,54 +66,84 @@ func newFetcher(ctx context.Context, source Source, pace *pace, tuning *tuning,
 		pace:   pace,
 		tuning: tuning,
 		faults: faults,
-		order:  make(chan *request, 2*paceMax),
+		height: first,
+		last:   last,
+		order:  make(chan *request, paceHeld),
 		cancel: cancel,
+		verifiers: &sync.Pool{
+			New: func() any { return newVerifier() },
+		},
 	}
-	f.group.Go(func() {
-		defer close(f.order)
-
-		f.dispatch(ctx, first, last)
-	})
+	stop := context.AfterFunc(ctx, pace.wake)
+	f.group.Go(func() { f.dispatch(ctx) })
+	go func() {
+		f.group.Wait()
+		stop()
+		close(f.order)
+	}()
 
 	return f
 }
 
-// dispatch starts the requests, in order, as the pace allows.
-func (f *fetcher) dispatch(ctx context.Context, first, last int32) {
-	stop := context.AfterFunc(ctx, f.pace.wake)
-	defer stop()
-	verifiers := sync.Pool{New: func() any { return newVerifier() }}
-
-	for height := first; height <= last; height++ {
+// dispatch starts as many goroutines that make requests as the pace allows.
+func (f *fetcher) dispatch(ctx context.Context) {
+	for {
 		reserved, err := f.pace.acquire(ctx)
 		if err != nil {
 			return
 		}
-
-		r := &request{
-			height:   height,
-			reserved: reserved,
-			done:     make(chan struct{}),
-		}
-		f.group.Go(func() {
-			defer close(r.done)
-
-			v := verifiers.Get().(*verifier)
-			defer verifiers.Put(v)
-
-			r.block, r.err = f.fetch(ctx, height, v)
-			f.pace.fetched(reserved, len(r.block.raw))
-		})
-
-		select {
-		case f.order <- r:
-		case <-ctx.Done():
-			<-r.done
-			f.pace.release(len(r.block.raw))
-
+		r := f.request(reserved)
+		if r == nil {
 			return
 		}
+		f.group.Go(func() { f.work(ctx, r) })
 	}
+}
+
+// work makes one request after another until the pace allows no more.
+func (f *fetcher) work(ctx context.Context, r *request) {
+	for r != nil {
+		reserved, more := f.run(ctx, r)
+		if !more {
+			return
+		}
+		r = f.request(reserved)
+	}
+}
+
+// request takes the next height. After the last it gives back what was reserved
+// and returns nil.
+func (f *fetcher) request(reserved int) *request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	if f.height > f.last {
+		f.pace.abandon(reserved)
+
+		return nil
+	}
+	r := &request{
+		height:   f.height,
+		reserved: reserved,
+		done:     make(chan struct{}),
+	}
+	f.height++
+	f.order <- r
+
+	return r
+}
+
+// run makes a request and tells whether another may follow, with the bytes that
+// are reserved for it.
+func (f *fetcher) run(ctx context.Context, r *request) (int, bool) {
+	defer close(r.done)
+
+	v := f.verifiers.Get().(*verifier)
+	defer f.verifiers.Put(v)
+
+	r.block, r.err = f.fetch(ctx, r.height, v)
+
+	return f.pace.fetched(r.reserved, len(r.block.raw), ctx.Err() == nil)
 }
 
 // fetch gets one block, with retries until the context ends or the source says

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
@@ -196,6 +197,7 @@ func TestFetchMemory(t *testing.T) {
 		require.NoError(t, err)
 		f.release(blk)
 	}
+	f.group.Wait()
 	require.Zero(t, pace.held)
 	require.Zero(t, pace.heldBytes)
 }
@@ -231,4 +233,47 @@ func TestCancelDeafSource(t *testing.T) {
 	_, err := run(ctx, f.cfg, f.tuning)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.Less(t, time.Since(began), time.Second)
+}
+
+// TestFetchAfterStop: requests that a stopped fetcher has left behind count
+// until they end, and then the next fetcher goes on. If this breaks, a scan
+// hangs after a reorg.
+func TestFetchAfterStop(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		const blocks = 200
+		var (
+			branch = emptyBranch(blocks, 10)
+			deaf   = &deafSource{simSource: newSimSource(branch)}
+			tuning = quickTuning()
+			pace   = newPace()
+		)
+		deaf.hold.Add(1)
+		stopped := newFetcher(
+			t.Context(), deaf, pace, &tuning, &faults{}, 0, blocks-1,
+		)
+		synctest.Wait()
+		require.Equal(t, paceStart, pace.inFlight)
+		stopped.stop()
+
+		f := newFetcher(
+			t.Context(), newSimSource(branch), pace, &tuning,
+			&faults{}, 0, blocks-1,
+		)
+		defer f.stop()
+		synctest.Wait()
+		require.Equal(t, paceStart, pace.held)
+
+		deaf.hold.Done()
+		for range branch {
+			blk, err := f.next(t.Context(), time.Minute)
+			require.NoError(t, err)
+			f.release(blk)
+		}
+		synctest.Wait()
+		require.Zero(t, pace.inFlight)
+		require.Zero(t, pace.held)
+		require.Zero(t, pace.heldBytes)
+	})
 }

@@ -28,9 +28,9 @@ const (
 	// is tried again.
 	paceHold = 16
 
-	// paceBatch is the share of the requests in flight, as a divisor, that
-	// are made at once when as many have ended.
-	paceBatch = 8
+	// paceHeld is the largest number of blocks that are requested, or
+	// fetched and not walked yet.
+	paceHeld = 2 * paceMax
 
 	// paceBytes is the memory for blocks that were fetched and not walked
 	// yet, in bytes.
@@ -97,11 +97,29 @@ func (p *pace) acquire(ctx context.Context) (int, error) {
 		return 0, err
 	}
 
+	return p.reserve(), nil
+}
+
+// reserve counts another request and returns the bytes reserved for it. If one
+// more may follow, it wakes who waits for that.
+func (p *pace) reserve() int {
 	p.inFlight++
 	p.held++
 	p.heldBytes += p.estimate
+	p.offer()
 
-	return p.estimate, nil
+	return p.estimate
+}
+
+// abandon takes back a request that was not made.
+func (p *pace) abandon(reserved int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	p.inFlight--
+	p.held--
+	p.heldBytes -= reserved
+	p.offer()
 }
 
 // wake lets all waiting goroutines look again.
@@ -118,12 +136,14 @@ func (p *pace) free() bool {
 		return true
 	}
 
-	return p.inFlight < p.limit && p.heldBytes+p.estimate <= paceBytes
+	return p.inFlight < p.limit && p.held < paceHeld &&
+		p.heldBytes+p.estimate <= paceBytes
 }
 
 // fetched says that a request has ended. It replaces the reserved bytes by the
-// block's own; none for a request that was given up.
-func (p *pace) fetched(reserved, size int) {
+// block's own; none for a request that was given up. If another is wanted and
+// may be made, it returns the bytes reserved for that.
+func (p *pace) fetched(reserved, size int, another bool) (int, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
@@ -133,7 +153,12 @@ func (p *pace) fetched(reserved, size int) {
 		p.estimate = max(size, p.estimate-p.estimate/8)
 		p.measure(time.Now())
 	}
+	if another && p.free() {
+		return p.reserve(), true
+	}
 	p.offer()
+
+	return 0, false
 }
 
 // release says that a fetched block is not held any more.
@@ -146,11 +171,10 @@ func (p *pace) release(size int) {
 	p.offer()
 }
 
-// offer wakes who waits for another request, once there is room for several: to
-// wake them for each one costs more than it brings. As long as there is not,
-// requests are in flight whose end comes here again.
+// offer wakes all who wait for another request if one may be made. It is one of
+// each fetcher, and all but one of these have been stopped.
 func (p *pace) offer() {
-	if p.limit-p.inFlight >= max(p.limit/paceBatch, 1) && p.free() {
+	if p.free() {
 		p.cond.Broadcast()
 	}
 }

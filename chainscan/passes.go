@@ -133,15 +133,13 @@ func (s *scan) drain(ctx context.Context) error {
 	for len(s.todo.keys)+len(s.todo.outPoints) > 0 {
 		keys, outPoints := len(s.todo.keys), len(s.todo.outPoints)
 
-		late := s.match.subset(s.todo.keys)
 		query := newQuery(s.todo.keys, s.todo.outPoints)
-		for _, stamp := range s.record.search(query) {
-			if err := s.revisit(ctx, stamp, late); err != nil {
+		stamps := s.record.search(query)
+		if len(stamps) > 0 || s.tuning.tested != nil {
+			late := s.match.subset(s.todo.keys)
+			if err := s.revisit(ctx, stamps, late); err != nil {
 				return err
 			}
-		}
-		if s.tuning.tested != nil {
-			s.tuning.tested(late, s.record.first, s.at.Height)
 		}
 
 		added, err := s.match.grow(ctx, s.margin(), true)
@@ -156,25 +154,37 @@ func (s *scan) drain(ctx context.Context) error {
 	return nil
 }
 
-// revisit walks a block of the record again, for some of the known scripts. The
-// spends of outputs that it brings can lie in any later block of the record.
-func (s *scan) revisit(ctx context.Context, stamp BlockStamp,
+// revisit walks blocks of the record again, for some of the known scripts. The
+// spends of outputs that they bring can lie in any later block of the record.
+func (s *scan) revisit(ctx context.Context, stamps []BlockStamp,
 	keys *keySet) error {
 
-	blk := s.last
-	if blk.BlockStamp != stamp {
-		raw, err := fetchVerified(
-			ctx, s.source, stamp.Hash, s.verifier,
+	for _, stamp := range stamps {
+		blk := s.last
+		if blk.BlockStamp != stamp {
+			raw, err := fetchVerified(
+				ctx, s.source, stamp.Hash, s.verifier,
+			)
+			if err != nil {
+				return s.unavailable(
+					ctx, s.sourceError(stamp, err),
+				)
+			}
+			blk = block{BlockStamp: stamp, raw: raw}
+			s.blocks++
+		}
+
+		err := s.match.walkFor(keys, blk)
+		s.todo.outPoints = append(
+			s.todo.outPoints, s.match.takeFresh()...,
 		)
 		if err != nil {
-			return s.unavailable(ctx, s.sourceError(stamp, err))
+			return err
 		}
-		blk = block{BlockStamp: stamp, raw: raw}
-		s.blocks++
+	}
+	if s.tuning.tested != nil {
+		s.tuning.tested(keys, s.record.first, s.at.Height)
 	}
 
-	err := s.match.walkFor(keys, blk)
-	s.todo.outPoints = append(s.todo.outPoints, s.match.takeFresh()...)
-
-	return err
+	return nil
 }

@@ -316,8 +316,8 @@ func TestSourceErrors(t *testing.T) {
 	f.cfg.Progress = func(p Progress) {
 		if p.Err != nil {
 			require.ErrorIs(t, p.Err, errWrongBlock)
-			require.EqualValues(t, 29, p.Height)
-			told.Store(true)
+			require.LessOrEqual(t, p.Height, int32(29))
+			told.Store(told.Load() || p.Height == 29)
 		}
 	}
 
