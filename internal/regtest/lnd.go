@@ -13,6 +13,7 @@ import (
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"gopkg.in/macaroon.v2"
 )
 
 // walletPassword is the password of every lnd wallet here.
@@ -354,11 +355,19 @@ type macaroonCredential string
 // A compile time check that macaroonCredential can be used for a connection.
 var _ credentials.PerRPCCredentials = macaroonCredential("")
 
-// readMacaroon reads a macaroon's file.
+// readMacaroon reads a macaroon's file. One that is still being written is an
+// error: a connection keeps the macaroon it was made with.
 func readMacaroon(path string) (macaroonCredential, error) {
 	raw, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	var mac macaroon.Macaroon
+	if err := mac.UnmarshalBinary(raw); err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
 
-	return macaroonCredential(hex.EncodeToString(raw)), err
+	return macaroonCredential(hex.EncodeToString(raw)), nil
 }
 
 // GetRequestMetadata returns the header of a call.
