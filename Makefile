@@ -54,7 +54,7 @@ build-itest: build nodes ## Build all that the integration tests run.
 
 .PHONY: demo
 demo: build nodes ## Lose a Loop client and bring it back, on regtest.
-	@$(GO) build -o $(BIN)/demo ./internal/regtest/cmd/demo
+	@$(GO) build -o $(BIN)/demo ./internal/testkit/regtest/cmd/demo
 	@$(BIN)/demo -bin $(BIN)
 
 # --- Testing ---------------------------------------------------------------
@@ -91,11 +91,11 @@ vectors: ## Check the backup format's test vectors, in Go and in Python.
 
 .PHONY: powercut
 powercut: ## Cut the power at every point of every write of a token or backup.
-	@$(GO) run ./internal/durable/cmd/powercut
+	@$(GO) run ./internal/testkit/powercut/cmd/powercut
 
 .PHONY: explore
 explore: explore-chains ## Try every two faults at every boundary; first the chains.
-	@$(GO) run ./internal/explore/cmd/explore
+	@$(GO) run ./internal/testkit/explore/cmd/explore
 
 .PHONY: explore-chains
 explore-chains: ## Scan 50,000 adversarial chains; some minutes.

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/looprecovery/looprecovery/backup"
-	"github.com/looprecovery/looprecovery/internal/twin"
+	"github.com/looprecovery/looprecovery/internal/testkit/twin"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
 )

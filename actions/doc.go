@@ -9,5 +9,5 @@
 //
 // The package declares the ports that its actions need; package loopd
 // implements them on lnd, the file system and the databases, and package
-// internal/twin in memory.
+// internal/testkit/twin in memory.
 package actions

@@ -8,7 +8,7 @@ import (
 
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
-	"github.com/looprecovery/looprecovery/internal/twin"
+	"github.com/looprecovery/looprecovery/internal/testkit/twin"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
 )

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/looprecovery/looprecovery/actions"
-	"github.com/looprecovery/looprecovery/internal/twin"
+	"github.com/looprecovery/looprecovery/internal/testkit/twin"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
 )

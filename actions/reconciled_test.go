@@ -9,7 +9,7 @@ import (
 	"github.com/btcsuite/btcd/btcutil/hdkeychain"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/chainscan"
-	"github.com/looprecovery/looprecovery/internal/twin"
+	"github.com/looprecovery/looprecovery/internal/testkit/twin"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
 )

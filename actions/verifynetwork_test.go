@@ -7,7 +7,7 @@ import (
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/looprecovery/looprecovery/actions"
-	"github.com/looprecovery/looprecovery/internal/twin"
+	"github.com/looprecovery/looprecovery/internal/testkit/twin"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
 )

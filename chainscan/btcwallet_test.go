@@ -401,3 +401,10 @@ func (c *peerChain) TestMempoolAccept([]*wire.MsgTx, float64) (
 
 	return nil, errors.ErrUnsupported
 }
+
+// SubmitPackage is not called.
+func (c *peerChain) SubmitPackage([]*wire.MsgTx, *float64) (
+	*btcjson.SubmitPackageResult, error) {
+
+	return nil, errors.ErrUnsupported
+}

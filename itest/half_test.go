@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/lightninglabs/loop/looprpc"
-	"github.com/looprecovery/looprecovery/internal/regtest"
+	"github.com/looprecovery/looprecovery/internal/testkit/regtest"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/stretchr/testify/require"
 )

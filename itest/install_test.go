@@ -7,7 +7,7 @@ import (
 
 	"github.com/lightninglabs/loop/looprpc"
 	"github.com/looprecovery/looprecovery/backup"
-	"github.com/looprecovery/looprecovery/internal/regtest"
+	"github.com/looprecovery/looprecovery/internal/testkit/regtest"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/stretchr/testify/require"
 )

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/looprecovery/looprecovery/internal/failpoint"
-	"github.com/looprecovery/looprecovery/internal/regtest"
+	"github.com/looprecovery/looprecovery/internal/testkit/regtest"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"

@@ -11,7 +11,7 @@ import (
 
 	"github.com/lightninglabs/loop/looprpc"
 	"github.com/looprecovery/looprecovery/actions"
-	"github.com/looprecovery/looprecovery/internal/regtest"
+	"github.com/looprecovery/looprecovery/internal/testkit/regtest"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"

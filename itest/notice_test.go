@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/lightninglabs/loop/looprpc"
-	"github.com/looprecovery/looprecovery/internal/regtest"
+	"github.com/looprecovery/looprecovery/internal/testkit/regtest"
 	"github.com/stretchr/testify/require"
 )
 

@@ -11,7 +11,7 @@ import (
 	"github.com/lightninglabs/loop/staticaddr/script"
 	"github.com/lightningnetwork/lnd/keychain"
 	"github.com/lightningnetwork/lnd/lnrpc/walletrpc"
-	"github.com/looprecovery/looprecovery/internal/regtest"
+	"github.com/looprecovery/looprecovery/internal/testkit/regtest"
 	"github.com/looprecovery/looprecovery/staticaddr"
 	"github.com/stretchr/testify/require"
 )

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/btcsuite/btcd/wire"
-	"github.com/looprecovery/looprecovery/internal/regtest"
+	"github.com/looprecovery/looprecovery/internal/testkit/regtest"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/staticaddr"
 	"github.com/stretchr/testify/require"

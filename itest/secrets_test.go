@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/looprecovery/looprecovery/internal/regtest"
+	"github.com/looprecovery/looprecovery/internal/testkit/regtest"
 	"github.com/stretchr/testify/require"
 	"gopkg.in/macaroon.v2"
 )

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/looprecovery/looprecovery/internal/regtest"
+	"github.com/looprecovery/looprecovery/internal/testkit/regtest"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"

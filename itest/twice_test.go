@@ -3,7 +3,7 @@ package itest
 import (
 	"testing"
 
-	"github.com/looprecovery/looprecovery/internal/regtest"
+	"github.com/looprecovery/looprecovery/internal/testkit/regtest"
 	"github.com/stretchr/testify/require"
 )
 

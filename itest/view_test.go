@@ -23,7 +23,7 @@ import (
 	"github.com/lightningnetwork/lnd/lnwallet/chainfee"
 	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/chainscan/chainkit"
-	"github.com/looprecovery/looprecovery/internal/regtest"
+	"github.com/looprecovery/looprecovery/internal/testkit/regtest"
 	"github.com/looprecovery/looprecovery/lndview"
 	"github.com/looprecovery/looprecovery/recoverydb"
 	"github.com/looprecovery/looprecovery/staticaddr"

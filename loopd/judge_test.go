@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/looprecovery/looprecovery/backup"
-	"github.com/looprecovery/looprecovery/internal/twin"
+	"github.com/looprecovery/looprecovery/internal/testkit/twin"
 	"github.com/stretchr/testify/require"
 )
 

@@ -248,3 +248,16 @@ func marshalPlan(plan actions.Plan) *recoveryrpc.PlanRestoreResponse {
 
 	return result
 }
+
+// marshalWarning renders a warning of the closed list. The detail names the
+// thing concerned.
+func marshalWarning(warning states.Warning, detail string) *recoveryrpc.Warning {
+	explanation := states.ExplainWarning(warning)
+
+	return &recoveryrpc.Warning{
+		Code:        string(warning),
+		Sentence:    explanation.Sentence,
+		Detail:      detail,
+		NextCommand: explanation.Next,
+	}
+}

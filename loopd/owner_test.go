@@ -9,7 +9,7 @@ import (
 
 	upstream "github.com/lightninglabs/loop/loopd"
 	"github.com/lightninglabs/loop/loopdb"
-	"github.com/looprecovery/looprecovery/internal/regtest"
+	"github.com/looprecovery/looprecovery/internal/testkit/regtest"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"

@@ -14,6 +14,7 @@ import (
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/generation"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
+	"github.com/looprecovery/looprecovery/states"
 	"github.com/looprecovery/looprecovery/staticaddr"
 )
 
@@ -73,13 +74,7 @@ func (p *protector) protect(ctx context.Context, minCopies uint32) error {
 	}
 	var warning *recoveryrpc.Warning
 	if err != nil {
-		warning = &recoveryrpc.Warning{
-			Code: "NOT_PROTECTED",
-			Sentence: "The static address in use has no " +
-				"complete backup.",
-			Detail:      err.Error(),
-			NextCommand: "loop backup list",
-		}
+		warning = marshalWarning(states.WarnNotProtected, err.Error())
 	}
 	p.missing.Store(warning)
 
@@ -107,16 +102,11 @@ func (p *protector) standing() []*recoveryrpc.Warning {
 		result = append(result, warning)
 	}
 	for _, lag := range p.behind() {
-		result = append(result, &recoveryrpc.Warning{
-			Code: "BACKUP_PLACE_BEHIND",
-			Sentence: "A backup place lacks the backup of the " +
-				"static address in use.",
-			Detail: fmt.Sprintf("%s, since %s: %v", lag.place,
+		result = append(result, marshalWarning(
+			states.WarnPlaceBehind,
+			fmt.Sprintf("%s, since %s: %v", lag.place,
 				lag.since.UTC().Format(time.RFC3339), lag.err),
-			NextCommand: "mount the place or free space there; " +
-				"loopd tries again by itself, and at once " +
-				"with: loop backup create",
-		})
+		))
 	}
 	if damaged := p.damaged.Load(); damaged != nil {
 		result = append(result, *damaged...)

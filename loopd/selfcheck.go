@@ -7,6 +7,7 @@ import (
 
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
+	"github.com/looprecovery/looprecovery/states"
 )
 
 // copyRetryInterval is how often a backup that is missing in a place is tried
@@ -77,12 +78,9 @@ func (d *Daemon) judgeAll(ctx context.Context) ([]judged, error) {
 		damaged = append(damaged, damageWarning(file))
 	}
 	for _, place := range places {
-		damaged = append(damaged, &recoveryrpc.Warning{
-			Code:        "BACKUP_PLACE_UNREADABLE",
-			Sentence:    "A backup place cannot be read.",
-			Detail:      place.Error(),
-			NextCommand: "mount the place or mend its permissions",
-		})
+		damaged = append(damaged, marshalWarning(
+			states.WarnPlaceUnreadable, place.Error(),
+		))
 	}
 	d.protector.setDamaged(damaged)
 
@@ -97,10 +95,5 @@ func damageWarning(file judged) *recoveryrpc.Warning {
 			file.LastVerified.UTC().Format(time.RFC3339)
 	}
 
-	return &recoveryrpc.Warning{
-		Code:        "BACKUP_DAMAGED",
-		Sentence:    "A backup file is not in order. It was left alone.",
-		Detail:      detail,
-		NextCommand: "loop backup list",
-	}
+	return marshalWarning(states.WarnDamaged, detail)
 }

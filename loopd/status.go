@@ -47,14 +47,7 @@ func (d *Daemon) warnings(ctx context.Context) []*recoveryrpc.Warning {
 		result = append(result, warning)
 	}
 	if d.backups.store.OnOneDisk() {
-		result = append(result, &recoveryrpc.Warning{
-			Code: "ONE_DISK",
-			Sentence: "Every backup place is on the disk of " +
-				"loopd's data directory: they are lost " +
-				"together.",
-			NextCommand: "give a directory on another disk with " +
-				"--recovery.backupdir",
-		})
+		result = append(result, marshalWarning(states.WarnOneDisk, ""))
 	}
 
 	return append(result, d.blindWarnings()...)
@@ -71,12 +64,5 @@ func (d *Daemon) rowAloneWarning(ctx context.Context) *recoveryrpc.Warning {
 		return nil
 	}
 
-	return &recoveryrpc.Warning{
-		Code: "ADDRESS_WITHOUT_TOKEN",
-		Sentence: "There is a static address but not the L402 token " +
-			"it is bound to. The next call to the server buys a " +
-			"token that does not belong to it; deposits can then " +
-			"only be swept after their timeout.",
-		NextCommand: "loop recover --backup_file FILE",
-	}
+	return marshalWarning(states.WarnAddressAlone, "")
 }

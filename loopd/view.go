@@ -11,6 +11,7 @@ import (
 	"github.com/looprecovery/looprecovery/internal/failpoint"
 	"github.com/looprecovery/looprecovery/lndview"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
+	"github.com/looprecovery/looprecovery/states"
 )
 
 // newSource returns the chain of our own lnd. There is one for the life of the
@@ -73,15 +74,10 @@ func (d *Daemon) blindWarnings() []*recoveryrpc.Warning {
 		return nil
 	}
 
-	return []*recoveryrpc.Warning{{
-		Code: "WALLET_BLIND",
-		Sentence: "lnd's wallet does not see what was paid to the " +
-			"static address before lnd was rebuilt. Deposits in " +
-			"the database are shown as they were last known.",
-		Detail: fmt.Sprintf("%d deposits unverified",
+	return []*recoveryrpc.Warning{marshalWarning(
+		states.WarnWalletBlind, fmt.Sprintf("%d deposits unverified",
 			status.Provisional),
-		NextCommand: "loop recover rescan",
-	}}
+	)}
 }
 
 // newView opens the memory of what lnd's wallet cannot see.

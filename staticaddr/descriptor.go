@@ -24,7 +24,7 @@ const (
 	ChangeFamily int32 = 42062
 
 	// MaxExpiry is the longest timeout upstream accepts from the server,
-	// in blocks (address.Manager of loop v0.34).
+	// in blocks (address.Manager of loop v0.35).
 	MaxExpiry = 28_800
 )
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/looprecovery/looprecovery/internal/durable"
-	"github.com/looprecovery/looprecovery/internal/durable/crash"
+	"github.com/looprecovery/looprecovery/internal/testkit/crash"
 	"github.com/stretchr/testify/require"
 )
 

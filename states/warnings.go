@@ -1,0 +1,112 @@
+package states
+
+import "fmt"
+
+// Warning is the machine-readable code of what stands in the way of safety
+// while everything goes on. It is sent with the status.
+type Warning string
+
+// The closed list of warnings. Keep ExplainWarning complete: a test walks the
+// list.
+const (
+	// WarnNotProtected means that the generation in place has no complete
+	// backup.
+	WarnNotProtected Warning = "NOT_PROTECTED"
+
+	// WarnPlaceBehind means that a backup place lacks the backup of the
+	// generation in place.
+	WarnPlaceBehind Warning = "BACKUP_PLACE_BEHIND"
+
+	// WarnPlaceUnreadable means that a backup place cannot be read.
+	WarnPlaceUnreadable Warning = "BACKUP_PLACE_UNREADABLE"
+
+	// WarnDamaged means that a file with a backup's name is none.
+	WarnDamaged Warning = "BACKUP_DAMAGED"
+
+	// WarnOneDisk means that every copy of a backup is on one disk.
+	WarnOneDisk Warning = "ONE_DISK"
+
+	// WarnAddressAlone means that there is a static address without the
+	// token that it is bound to.
+	WarnAddressAlone Warning = "ADDRESS_WITHOUT_TOKEN"
+
+	// WarnWalletBlind means that lnd's wallet does not see what was paid
+	// to the static address before lnd was rebuilt.
+	WarnWalletBlind Warning = "WALLET_BLIND"
+)
+
+// Notice is a warning as it stands now, with the thing that it concerns.
+type Notice struct {
+	// Warning is the machine-readable code.
+	Warning Warning
+
+	// Detail names the thing concerned: a path, a time, a number. It holds
+	// nothing secret.
+	Detail string
+}
+
+// warnings holds the text of every warning. What was left untouched is not
+// told: nothing was stopped.
+var warnings = map[Warning]Explanation{
+	WarnNotProtected: {
+		Sentence: "The static address in use has no complete backup.",
+		Next:     "loop backup list",
+	},
+	WarnPlaceBehind: {
+		Sentence: "A backup place lacks the backup of the static " +
+			"address in use.",
+		Next: "mount the place or free space there; loopd tries " +
+			"again by itself, and at once with: " +
+			"loop backup create",
+	},
+	WarnPlaceUnreadable: {
+		Sentence: "A backup place cannot be read.",
+		Next:     "mount the place or mend its permissions",
+	},
+	WarnDamaged: {
+		Sentence: "A backup file is not valid. It was left alone.",
+		Next:     "loop backup list",
+	},
+	WarnOneDisk: {
+		Sentence: "Every backup place is on the disk of loopd's data " +
+			"directory: they are lost together.",
+		Next: "give a directory on another disk with " +
+			"--recovery.backupdir",
+	},
+	WarnAddressAlone: {
+		Sentence: "There is a static address but not the L402 token " +
+			"it is bound to. The next call to the server buys a " +
+			"token that does not belong to it; deposits can then " +
+			"only be swept after their timeout.",
+		Next: "loop recover --backup_file FILE",
+	},
+	WarnWalletBlind: {
+		Sentence: "lnd's wallet does not see what was paid to the " +
+			"static address before lnd was rebuilt. Deposits in " +
+			"the database are shown as they were last known.",
+		Next: "loop recover rescan",
+	},
+}
+
+// ExplainWarning returns the text of a warning. An unknown one is named as it
+// is.
+func ExplainWarning(warning Warning) Explanation {
+	if explanation, ok := warnings[warning]; ok {
+		return explanation
+	}
+
+	return Explanation{
+		Sentence: fmt.Sprintf("Warning: %s.", warning),
+		Next:     "loop recover status",
+	}
+}
+
+// Warnings returns every warning of the closed list, in no order.
+func Warnings() []Warning {
+	list := make([]Warning, 0, len(warnings))
+	for warning := range warnings {
+		list = append(list, warning)
+	}
+
+	return list
+}
