@@ -28,6 +28,10 @@ type Content struct {
 	// IndexUnknown says that the file, one of the older format, does not
 	// tell Address.ClientLocator.Index, which is zero then.
 	IndexUnknown bool
+
+	// PairAccepted says that a person accepted that token and address
+	// belong together, where nothing proved it.
+	PairAccepted bool
 }
 
 // sameGeneration reports whether two contents determine the same token and the

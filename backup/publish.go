@@ -3,7 +3,6 @@ package backup
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -77,16 +76,9 @@ func (s *Store) Import(ctx context.Context, data []byte, content *Content,
 	s.writing.Lock()
 	defer s.writing.Unlock()
 
-	for _, place := range s.places {
-		// A place that cannot be read fails when it is written to.
-		entries, _ := s.generationIn(ctx, place, content, keys)
-		for _, entry := range entries {
-			if entry.Verdict == OK && !entry.protects(content) {
-				return Report{}, &ConflictError{
-					Path: entry.Path,
-				}
-			}
-		}
+	// A place that cannot be read fails when it is written to.
+	if err := s.Conflict(ctx, content, keys); err != nil {
+		return Report{}, err
 	}
 
 	if FormatOf(data) != Native {
@@ -133,25 +125,16 @@ func (s *Store) publish(ctx context.Context, content *Content, data []byte,
 func (s *Store) bytesOf(ctx context.Context, content *Content, keys Keys) (
 	[]byte, error) {
 
-	for _, place := range s.places {
-		entries, err := s.generationIn(ctx, place, content, keys)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if err != nil {
-			log.Warnf("Looking for a backup in %s: %v", place, err)
-		}
-		for _, entry := range entries {
-			if !entry.protects(content) {
-				continue
-			}
-			data, err := durable.ReadFile(
-				s.files, entry.Path, MaxFileSize,
-			)
-			if err == nil && sha256.Sum256(data) == entry.SHA256 {
-				return data, nil
-			}
-		}
+	data, _, err := s.Find(ctx, content, keys)
+	switch {
+	case data != nil:
+		return data, nil
+
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+
+	case err != nil:
+		log.Warnf("Looking for a backup: %v", err)
 	}
 
 	return Seal(content, keys, rand.Reader)
