@@ -138,6 +138,20 @@ const (
 
 	// DatabaseDown means that the database server cannot be reached.
 	DatabaseDown Reason = "DATABASE_DOWN"
+
+	// BackupAwaited means that the directory is empty and a backup place
+	// has not answered yet: the swap client waits, so that nothing is
+	// bought before the backup that may be there was looked for.
+	BackupAwaited Reason = "BACKUP_AWAITED"
+
+	// PlacesUnanswered means that a half of the generation is missing and
+	// that a backup place has not answered yet: no address is made or
+	// handed out before.
+	PlacesUnanswered Reason = "PLACES_UNANSWERED"
+
+	// JournalNewer means that a newer version wrote recovery.db: it is read
+	// and never written.
+	JournalNewer Reason = "JOURNAL_NEWER"
 )
 
 // Explanation is what a person is told about a reason: what happened, what was
@@ -373,6 +387,26 @@ var explanations = map[Reason]Explanation{
 		"Nothing was started or written.",
 		"start PostgreSQL or check loopd's --postgres options; " +
 			"loopd goes on by itself",
+	},
+	JournalNewer: {
+		"A newer version of this software wrote recovery.db.",
+		"It was left alone: no recovery can be begun or continued.",
+		"install the version that wrote it, and start that one",
+	},
+	BackupAwaited: {
+		"This directory is empty and a backup place does not answer, " +
+			"so that the swap client waits for the backup that " +
+			"may be there.",
+		"Nothing was written or bought.",
+		"mount the place, and loopd goes on by itself; to begin " +
+			"without a backup: loop recover cancel",
+	},
+	PlacesUnanswered: {
+		"The token or the address of this directory is missing, and " +
+			"a backup place that may hold it does not answer.",
+		"No address was made or handed out; everything else works.",
+		"mount the place, and loopd goes on by itself; to go on " +
+			"without it: loop recover cancel",
 	},
 }
 
