@@ -51,6 +51,7 @@ type Daemon struct {
 	protector *protector
 	deps      actions.Deps
 	engine    *recoveryfsm.Engine
+	recovery  recoveryService
 
 	// newAddressMutex serialises requests for a new address.
 	newAddressMutex sync.Mutex
@@ -152,6 +153,7 @@ func (d *Daemon) openStores() error {
 		IndexBound: d.cfg.Recovery.KeySearch,
 	}
 	d.engine = d.newEngine()
+	d.recovery.RecoveryServer = d.newRecoveryServer()
 	d.gate.start = d.startEmbedded
 	d.gate.busy = busyTask
 

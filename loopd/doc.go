@@ -9,7 +9,6 @@
 //	run.go        one life of a daemon, and the next one if it lost its database
 //	daemon.go     what a daemon consists of, and the order of its start
 //	owner.go      what makes one process the owner of directory and database
-//	standby.go    what a process answers that is not
 //	lnd.go        our own connection to lnd and its states
 //	auth.go       macaroons, also while the embedded daemon is down
 //	server.go     the one gRPC and the one REST port
@@ -23,7 +22,5 @@
 //	adapters.go   the ports of package actions, on lnd and the files
 //	database.go   the ports on the embedded daemon's database
 //	view.go       the ports on the chain, and on what lnd cannot see
-//	recovery.go   the Recovery service; status.go and marshal.go serve it
-//	backups.go    its calls about backup files
-//	plan.go       its dry run
+//	recovery.go   what the Recovery service (internal/recoveryserver) stands on
 package loopd

@@ -11,6 +11,7 @@ import (
 
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
+	"github.com/looprecovery/looprecovery/internal/recoveryserver"
 	"github.com/looprecovery/looprecovery/staticaddr"
 )
 
@@ -43,7 +44,7 @@ type judged struct {
 // that of backup.Store.List: what could be read is returned beside it.
 func (j *judge) all(ctx context.Context) ([]judged, error) {
 	entries, err := j.backups.List(ctx)
-	if err != nil && len(placeErrors(err)) == 0 {
+	if err != nil && len(recoveryserver.PlaceErrors(err)) == 0 {
 		return nil, err
 	}
 

@@ -13,7 +13,6 @@ import (
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/generation"
-	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/looprecovery/looprecovery/staticaddr"
 )
@@ -43,9 +42,9 @@ type protector struct {
 	// missing is what stands in the way of protection, or nil; lags are
 	// the places without a copy; damaged is what the last check of all
 	// copies found. They are read without mu: a status never waits.
-	missing atomic.Pointer[recoveryrpc.Warning]
+	missing atomic.Pointer[states.Notice]
 	lags    atomic.Pointer[[]placeLag]
-	damaged atomic.Pointer[[]*recoveryrpc.Warning]
+	damaged atomic.Pointer[[]states.Notice]
 }
 
 // placeLag names a place without a copy of the backup of the generation in
@@ -72,11 +71,13 @@ func (p *protector) protect(ctx context.Context, minCopies uint32) error {
 	if err == nil && report != nil {
 		err = enoughCopies(report, minCopies)
 	}
-	var warning *recoveryrpc.Warning
+	var notice *states.Notice
 	if err != nil {
-		warning = marshalWarning(states.WarnNotProtected, err.Error())
+		notice = &states.Notice{
+			Warning: states.WarnNotProtected, Detail: err.Error(),
+		}
 	}
-	p.missing.Store(warning)
+	p.missing.Store(notice)
 
 	return err
 }
@@ -96,17 +97,17 @@ func (p *protector) create(ctx context.Context) (*backup.Report, error) {
 }
 
 // standing returns the warnings of the last attempt and the last check.
-func (p *protector) standing() []*recoveryrpc.Warning {
-	var result []*recoveryrpc.Warning
-	if warning := p.missing.Load(); warning != nil {
-		result = append(result, warning)
+func (p *protector) standing() []states.Notice {
+	var result []states.Notice
+	if notice := p.missing.Load(); notice != nil {
+		result = append(result, *notice)
 	}
 	for _, lag := range p.behind() {
-		result = append(result, marshalWarning(
-			states.WarnPlaceBehind,
-			fmt.Sprintf("%s, since %s: %v", lag.place,
+		result = append(result, states.Notice{
+			Warning: states.WarnPlaceBehind,
+			Detail: fmt.Sprintf("%s, since %s: %v", lag.place,
 				lag.since.UTC().Format(time.RFC3339), lag.err),
-		))
+		})
 	}
 	if damaged := p.damaged.Load(); damaged != nil {
 		result = append(result, *damaged...)
@@ -130,8 +131,8 @@ func (p *protector) behind() []placeLag {
 }
 
 // setDamaged keeps what a check of all copies found.
-func (p *protector) setDamaged(warnings []*recoveryrpc.Warning) {
-	p.damaged.Store(&warnings)
+func (p *protector) setDamaged(notices []states.Notice) {
+	p.damaged.Store(&notices)
 }
 
 // publish writes the backup of the generation in place wherever it is missing.

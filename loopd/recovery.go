@@ -2,344 +2,191 @@ package loopd
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 
-	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
-	"github.com/looprecovery/looprecovery/recoveryfsm"
+	"github.com/looprecovery/looprecovery/generation"
+	"github.com/looprecovery/looprecovery/internal/recoveryserver"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
-// tokenIDLength is the length of a token id in hex digits.
-const tokenIDLength = 64
+// recoveryService is the Recovery service as it is registered before the
+// stores are open. Nobody is authenticated before they are.
+type recoveryService struct {
+	recoveryrpc.RecoveryServer
+}
 
-// recoveryServer is the Recovery service. It reads the journal only, and never
-// waits for a run that is at work.
-type recoveryServer struct {
-	recoveryrpc.UnimplementedRecoveryServer
+// newRecoveryServer returns the Recovery service of this daemon.
+func (d *Daemon) newRecoveryServer() *recoveryserver.Server {
+	return recoveryserver.New(recoveryserver.Config{
+		Engine:  d.engine,
+		Deps:    d.deps,
+		Keeper:  &keeperPort{daemon: d},
+		Gate:    &gateView{gate: d.gate},
+		Notices: d.notices,
+		Waiting: func(err error) states.Reason {
+			if errors.Is(err, errLndNotReady) {
+				return states.LndDown
+			}
 
+			return ""
+		},
+		Params:  d.params,
+		Version: Version(),
+		Life:    d.shutdown,
+	})
+}
+
+// notices returns what stands in the way of safety.
+func (d *Daemon) notices() []states.Notice {
+	result := d.protector.standing()
+	if d.addressAlone(d.shutdown) {
+		result = append(result, states.Notice{
+			Warning: states.WarnAddressAlone,
+		})
+	}
+	if d.backups.store.OnOneDisk() {
+		result = append(result, states.Notice{
+			Warning: states.WarnOneDisk,
+		})
+	}
+
+	return append(result, d.blindNotices()...)
+}
+
+// addressAlone reports whether there is an address without its token.
+func (d *Daemon) addressAlone(ctx context.Context) bool {
+	probe, err := d.tokens.Probe()
+	if err != nil || probe.Status == generation.TokenPaid {
+		return false
+	}
+	rows, err := d.database.All(ctx)
+
+	return err == nil && len(rows) > 0
+}
+
+// gateView is the gate as the Recovery service sees it.
+type gateView struct {
+	gate *gate
+}
+
+// A compile-time check of the port.
+var _ recoveryserver.Gate = (*gateView)(nil)
+
+// Status implements recoveryserver.Gate.
+func (v *gateView) Status() recoveryserver.GateStatus {
+	held, up, reason := v.gate.status()
+
+	state := recoveryrpc.DaemonState_DAEMON_DOWN
+	switch {
+	case up && !held:
+		return recoveryserver.GateStatus{
+			State: recoveryrpc.DaemonState_DAEMON_UP,
+		}
+
+	case held && reason != states.Starting:
+		state = recoveryrpc.DaemonState_DAEMON_HELD
+		reason = states.RecoveryActive
+
+	case reason == states.Starting:
+		state = recoveryrpc.DaemonState_DAEMON_STARTING
+	}
+
+	return recoveryserver.GateStatus{State: state, Reason: reason}
+}
+
+// Task implements recoveryserver.Gate.
+func (v *gateView) Task(ctx context.Context) (string, error) {
+	return v.gate.task(ctx)
+}
+
+// keeperPort is what keeps the backups, as the Recovery service sees it.
+type keeperPort struct {
 	daemon *Daemon
 }
 
-// StartRecovery implements recoveryrpc.RecoveryServer. A file that was sent is
-// durable before anything else happens.
-func (s *recoveryServer) StartRecovery(ctx context.Context,
-	req *recoveryrpc.StartRecoveryRequest) (
-	*recoveryrpc.StartRecoveryResponse, error) {
+// A compile-time check of the port.
+var _ recoveryserver.Keeper = (*keeperPort)(nil)
 
-	kind := states.Kind(req.Kind)
-	if kind == "" {
-		kind = states.Restore
-	}
-
-	var request actions.Request
-	switch choice := req.Choice.(type) {
-	case *recoveryrpc.StartRecoveryRequest_BackupFile:
-		if len(choice.BackupFile.GetContent()) == 0 {
-			return nil, badRequest("the backup file is empty")
-		}
-		path, err := s.receive(choice.BackupFile)
-		if err != nil {
-			return nil, err
-		}
-		request.BackupFile = path
-
-	case *recoveryrpc.StartRecoveryRequest_TokenId:
-		id, err := parseTokenID(choice.TokenId)
-		if err != nil {
-			return nil, err
-		}
-		request.TokenID = id
-	}
-
-	_, known := states.Current(kind)
-	switch {
-	case !known:
-		return nil, badRequest("unknown kind " + req.Kind)
-
-	case kind == states.Rescan && req.Choice != nil:
-		return nil, badRequest("a rescan takes no backup")
-	}
-
-	run, err := s.daemon.engine.Start(ctx, kind, request)
-	if err != nil {
-		return nil, rpcError(err)
-	}
-
-	return &recoveryrpc.StartRecoveryResponse{Run: marshalRun(run)}, nil
-}
-
-// receive stores a file that a client sent. A name that claims to be a
-// backup's must be that of its contents; any other name says nothing.
-func (s *recoveryServer) receive(file *recoveryrpc.BackupFile) (string,
+// JudgeAll implements recoveryserver.Keeper.
+func (p *keeperPort) JudgeAll(ctx context.Context) ([]recoveryserver.Judged,
 	error) {
 
-	path, err := s.daemon.backups.store.Receive(file.GetContent())
-	if err != nil {
-		return "", rpcError(err)
+	files, err := p.daemon.judgeAll(ctx)
+	result := make([]recoveryserver.Judged, 0, len(files))
+	for _, file := range files {
+		result = append(result, recoveryserver.Judged(file))
 	}
 
-	header, err := backup.ReadHeader(file.GetContent())
-	tokenID, created, claims := backup.ParseName(file.GetName())
-	if err == nil && claims && (tokenID != header.TokenID ||
-		!created.Equal(header.TokenCreated)) {
-
-		return "", recoveryrpc.StatusError(
-			states.NameMismatch, file.GetName(),
-		)
-	}
-
-	return path, nil
+	return result, err
 }
 
-// GetRecovery implements recoveryrpc.RecoveryServer.
-func (s *recoveryServer) GetRecovery(ctx context.Context,
-	req *recoveryrpc.GetRecoveryRequest) (*recoveryrpc.GetRecoveryResponse,
-	error) {
+// JudgeBytes implements recoveryserver.Keeper.
+func (p *keeperPort) JudgeBytes(ctx context.Context, name string,
+	data []byte) (backup.Entry, error) {
 
-	resp := &recoveryrpc.GetRecoveryResponse{
-		Daemon:   s.daemon.embeddedStatus(),
-		Warnings: s.daemon.warnings(ctx),
-	}
-
-	run, err := s.find(ctx, req.Id)
-	var refused *recoveryfsm.RefusedError
-	switch {
-	// That there was no run yet is an answer, too.
-	case req.Id == "" && errors.As(err, &refused) &&
-		refused.Reason == states.NoSuchRun:
-
-		return resp, nil
-
-	case err != nil:
-		return nil, rpcError(err)
-	}
-	resp.Run = marshalRun(run)
-
-	return resp, nil
+	return p.daemon.judge.bytes(ctx, name, data)
 }
 
-// SubscribeRecovery implements recoveryrpc.RecoveryServer.
-func (s *recoveryServer) SubscribeRecovery(
-	req *recoveryrpc.SubscribeRecoveryRequest,
-	stream grpc.ServerStreamingServer[recoveryrpc.RecoveryUpdate]) error {
-
-	ctx, cancel := context.WithCancel(stream.Context())
-	defer cancel()
-	defer context.AfterFunc(s.daemon.shutdown, cancel)()
-
-	run, err := s.find(ctx, req.Id)
-	if err != nil {
-		return rpcError(err)
-	}
-	err = stream.Send(&recoveryrpc.RecoveryUpdate{Run: marshalRun(run)})
-	if err != nil {
-		return err
-	}
-
-	after := max(req.FromSeq, 1) - 1
-	for update, err := range s.daemon.engine.Subscribe(
-		ctx, run.ID, after,
-	) {
-		switch {
-		case s.daemon.shutdown.Err() != nil:
-			return recoveryrpc.StatusError(
-				states.Starting, "loopd is stopping",
-			)
-
-		case ctx.Err() != nil:
-			return ctx.Err()
-
-		case err != nil:
-			return rpcError(err)
-		}
-
-		message := &recoveryrpc.RecoveryUpdate{
-			Run: marshalRun(update.Run),
-		}
-		if update.Event != nil {
-			message.Event = marshalEvent(*update.Event)
-		}
-		if err := stream.Send(message); err != nil {
-			return err
-		}
-	}
-
-	return nil
+// Receive implements recoveryserver.Keeper.
+func (p *keeperPort) Receive(_ context.Context, data []byte) (string, error) {
+	return p.daemon.backups.store.Receive(data)
 }
 
-// ListRecoveries implements recoveryrpc.RecoveryServer.
-func (s *recoveryServer) ListRecoveries(ctx context.Context,
-	req *recoveryrpc.ListRecoveriesRequest) (
-	*recoveryrpc.ListRecoveriesResponse, error) {
-
-	limit := int(req.MaxRuns)
-	if limit == 0 {
-		limit = recoveryrpc.MaxRuns
-	}
-	if limit > recoveryrpc.MaxRuns {
-		return nil, badRequest("too many runs asked for")
-	}
-
-	runs, err := s.daemon.engine.List(ctx)
-	if err != nil {
-		return nil, rpcError(err)
-	}
-	resp := &recoveryrpc.ListRecoveriesResponse{}
-	for _, run := range runs[:min(limit, len(runs))] {
-		resp.Runs = append(resp.Runs, marshalRun(run))
-	}
-
-	return resp, nil
+// Create implements recoveryserver.Keeper.
+func (p *keeperPort) Create(ctx context.Context) (*backup.Report, error) {
+	return p.daemon.protector.create(ctx)
 }
 
-// ResumeRecovery implements recoveryrpc.RecoveryServer.
-func (s *recoveryServer) ResumeRecovery(ctx context.Context,
-	req *recoveryrpc.ResumeRecoveryRequest) (
-	*recoveryrpc.ResumeRecoveryResponse, error) {
+// Import implements recoveryserver.Keeper.
+func (p *keeperPort) Import(ctx context.Context, data []byte,
+	content *backup.Content) (backup.Report, error) {
 
-	run, err := s.find(ctx, req.Id)
+	keys, err := p.daemon.backups.keys(ctx)
 	if err != nil {
-		return nil, rpcError(err)
-	}
-	run, err = s.daemon.engine.Resume(ctx, run.ID)
-	if err != nil {
-		return nil, rpcError(err)
+		return backup.Report{}, err
 	}
 
-	return &recoveryrpc.ResumeRecoveryResponse{Run: marshalRun(run)}, nil
+	return p.daemon.backups.store.Import(ctx, data, content, keys)
 }
 
-// CancelRecovery implements recoveryrpc.RecoveryServer.
-func (s *recoveryServer) CancelRecovery(ctx context.Context,
-	req *recoveryrpc.CancelRecoveryRequest) (
-	*recoveryrpc.CancelRecoveryResponse, error) {
+// Export implements recoveryserver.Keeper.
+func (p *keeperPort) Export(ctx context.Context, entry backup.Entry,
+	format backup.Format) (string, []byte, error) {
 
-	run, err := s.find(ctx, req.Id)
+	keys, err := p.daemon.backups.keys(ctx)
 	if err != nil {
-		return nil, rpcError(err)
-	}
-	run, err = s.daemon.engine.Cancel(ctx, run.ID)
-	if err != nil {
-		return nil, rpcError(err)
+		return "", nil, err
 	}
 
-	return &recoveryrpc.CancelRecoveryResponse{Run: marshalRun(run)}, nil
+	return p.daemon.backups.store.Export(entry, format, keys)
 }
 
-// GetHistory implements recoveryrpc.RecoveryServer.
-func (s *recoveryServer) GetHistory(ctx context.Context,
-	req *recoveryrpc.GetHistoryRequest) (*recoveryrpc.GetHistoryResponse,
-	error) {
-
-	run, err := s.find(ctx, req.Id)
-	if err != nil {
-		return nil, rpcError(err)
-	}
-	events, err := s.daemon.engine.Events(ctx, run.ID, 0)
-	if err != nil {
-		return nil, rpcError(err)
+// Behind implements recoveryserver.Keeper.
+func (p *keeperPort) Behind() []recoveryserver.Lag {
+	var result []recoveryserver.Lag
+	for _, lag := range p.daemon.protector.behind() {
+		result = append(result, recoveryserver.Lag{
+			Place: lag.place, TokenID: lag.tokenID,
+			Since: lag.since, Err: lag.err,
+		})
 	}
 
-	resp := &recoveryrpc.GetHistoryResponse{Run: marshalRun(run)}
-	for _, event := range events {
-		resp.Events = append(resp.Events, marshalEvent(event))
-	}
-
-	return resp, nil
+	return result
 }
 
-// find returns a run by id, or the latest one if the id is empty.
-func (s *recoveryServer) find(ctx context.Context, id string) (recoveryfsm.Run,
-	error) {
+// ownerOnly refuses the calls that only an owner may answer, with the reason
+// why this process is none. Upstream's calls are refused by the gate.
+func (d *Daemon) ownerOnly(ctx context.Context, req any,
+	info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 
-	if id != "" {
-		return s.daemon.engine.Get(ctx, id)
+	if recoveryserver.NeedsOwner(info.FullMethod) && !d.owner.owns.Load() {
+		_, _, reason := d.gate.status()
+
+		return nil, recoveryrpc.StatusError(reason, "")
 	}
 
-	run, err := s.daemon.engine.Latest(ctx)
-	if err != nil {
-		return recoveryfsm.Run{}, err
-	}
-	if run == nil {
-		return recoveryfsm.Run{}, &recoveryfsm.RefusedError{
-			Reason: states.NoSuchRun,
-		}
-	}
-
-	return *run, nil
-}
-
-// placeErrors returns the parts of an error that name a backup place.
-func placeErrors(err error) []*backup.PlaceError {
-	if err == nil {
-		return nil
-	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var result []*backup.PlaceError
-		for _, part := range joined.Unwrap() {
-			result = append(result, placeErrors(part)...)
-		}
-
-		return result
-	}
-
-	var place *backup.PlaceError
-	if errors.As(err, &place) {
-		return []*backup.PlaceError{place}
-	}
-
-	return nil
-}
-
-// parseTokenID returns a token id as facts hold it.
-func parseTokenID(text string) (string, error) {
-	raw, err := hex.DecodeString(text)
-	if err != nil || len(text) != tokenIDLength {
-		return "", badRequest("a token id has 64 hex digits")
-	}
-
-	return hex.EncodeToString(raw), nil
-}
-
-// badRequest refuses a request that makes no sense.
-func badRequest(detail string) error {
-	return recoveryrpc.StatusError(states.BadRequest, detail)
-}
-
-// rpcError turns an error of the engine or of a port into a status.
-func rpcError(err error) error {
-	var (
-		blocked  *actions.BlockError
-		refused  *recoveryfsm.RefusedError
-		conflict *backup.ConflictError
-	)
-	switch {
-	case errors.As(err, &conflict):
-		return recoveryrpc.StatusError(
-			states.BackupConflict, conflict.Path,
-		)
-
-	case errors.As(err, &refused):
-		return recoveryrpc.StatusError(refused.Reason, refused.RunID)
-
-	case errors.Is(err, recoveryfsm.ErrStopped):
-		return recoveryrpc.StatusError(
-			states.Starting, "loopd is stopping",
-		)
-
-	case errors.As(err, &blocked):
-		return recoveryrpc.StatusError(blocked.Reason, blocked.Detail)
-
-	case errors.Is(err, errLndNotReady):
-		return recoveryrpc.StatusError(states.LndDown, "")
-
-	default:
-		return status.Error(codes.Internal, err.Error())
-	}
+	return handler(ctx, req)
 }

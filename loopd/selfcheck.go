@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/looprecovery/looprecovery/backup"
-	"github.com/looprecovery/looprecovery/recoveryrpc"
+	"github.com/looprecovery/looprecovery/internal/recoveryserver"
 	"github.com/looprecovery/looprecovery/states"
 )
 
@@ -53,7 +53,7 @@ func (d *Daemon) checkBackups(ctx context.Context) error {
 	_ = d.protector.protect(ctx, 0)
 
 	files, err := d.judgeAll(ctx)
-	if err != nil && len(placeErrors(err)) == 0 {
+	if err != nil && len(recoveryserver.PlaceErrors(err)) == 0 {
 		return err
 	}
 	log.Infof("Checked %d backup files", len(files))
@@ -65,35 +65,36 @@ func (d *Daemon) checkBackups(ctx context.Context) error {
 // as that of judge.all.
 func (d *Daemon) judgeAll(ctx context.Context) ([]judged, error) {
 	files, err := d.judge.all(ctx)
-	places := placeErrors(err)
+	places := recoveryserver.PlaceErrors(err)
 	if err != nil && len(places) == 0 {
 		return nil, err
 	}
 
-	var damaged []*recoveryrpc.Warning
+	var damaged []states.Notice
 	for _, file := range files {
 		if file.Verdict == backup.OK || foreign(file.Verdict) {
 			continue
 		}
-		damaged = append(damaged, damageWarning(file))
+		damaged = append(damaged, damageNotice(file))
 	}
 	for _, place := range places {
-		damaged = append(damaged, marshalWarning(
-			states.WarnPlaceUnreadable, place.Error(),
-		))
+		damaged = append(damaged, states.Notice{
+			Warning: states.WarnPlaceUnreadable,
+			Detail:  place.Error(),
+		})
 	}
 	d.protector.setDamaged(damaged)
 
 	return files, err
 }
 
-// damageWarning warns of a file that has a backup's name and is none.
-func damageWarning(file judged) *recoveryrpc.Warning {
+// damageNotice warns of a file that has a backup's name and is none.
+func damageNotice(file judged) states.Notice {
 	detail := fmt.Sprintf("%s: %s", file.Path, file.Verdict)
 	if !file.LastVerified.IsZero() {
 		detail += ", last in order at " +
 			file.LastVerified.UTC().Format(time.RFC3339)
 	}
 
-	return marshalWarning(states.WarnDamaged, detail)
+	return states.Notice{Warning: states.WarnDamaged, Detail: detail}
 }

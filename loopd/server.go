@@ -63,7 +63,7 @@ func (d *Daemon) serve() (*servers, error) {
 		grpc.ChainStreamInterceptor(d.auth.stream),
 	)
 	d.registerSwapClient(s.grpc)
-	recoveryrpc.RegisterRecoveryServer(s.grpc, &recoveryServer{daemon: d})
+	recoveryrpc.RegisterRecoveryServer(s.grpc, &d.recovery)
 
 	listener, err := net.Listen("tcp", d.cfg.RPCListen)
 	if err != nil {

@@ -28,7 +28,7 @@ func dialDaemon(t *testing.T, d *Daemon,
 	listener := bufconn.Listen(1 << 20)
 	server := grpc.NewServer(options...)
 	d.registerSwapClient(server)
-	recoveryrpc.RegisterRecoveryServer(server, &recoveryServer{daemon: d})
+	recoveryrpc.RegisterRecoveryServer(server, &d.recovery)
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
 

@@ -10,7 +10,6 @@ import (
 	"github.com/looprecovery/looprecovery/chainscan/chainkit"
 	"github.com/looprecovery/looprecovery/internal/failpoint"
 	"github.com/looprecovery/looprecovery/lndview"
-	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 )
 
@@ -67,17 +66,18 @@ func (p *scannerPort) Result(ctx context.Context, runID string) (
 	return chainscan.Select(*cursor, outputs), nil
 }
 
-// blindWarnings warns of what lnd's wallet cannot see and no scan has settled.
-func (d *Daemon) blindWarnings() []*recoveryrpc.Warning {
+// blindNotices warns of what lnd's wallet cannot see and no scan has settled.
+func (d *Daemon) blindNotices() []states.Notice {
 	status := d.view.Status()
 	if len(status.Blind) == 0 {
 		return nil
 	}
 
-	return []*recoveryrpc.Warning{marshalWarning(
-		states.WarnWalletBlind, fmt.Sprintf("%d deposits unverified",
+	return []states.Notice{{
+		Warning: states.WarnWalletBlind,
+		Detail: fmt.Sprintf("%d deposits unverified",
 			status.Provisional),
-	)}
+	}}
 }
 
 // newView opens the memory of what lnd's wallet cannot see.

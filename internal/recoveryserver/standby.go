@@ -1,11 +1,6 @@
-package loopd
+package recoveryserver
 
-import (
-	"context"
-
-	"github.com/looprecovery/looprecovery/recoveryrpc"
-	"google.golang.org/grpc"
-)
+import "github.com/looprecovery/looprecovery/recoveryrpc"
 
 // answeredByStandby are the calls of the Recovery service that need no owner:
 // they read the journal and the backup files of this directory only. The others
@@ -22,18 +17,10 @@ var answeredByStandby = map[string]bool{
 	recoveryrpc.Recovery_ExportBackup_FullMethodName:      true,
 }
 
-// ownerOnly refuses the calls that only an owner may answer, with the reason
-// why this process is none.
-func (d *Daemon) ownerOnly(ctx context.Context, req any,
-	info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-
-	method := info.FullMethod
+// NeedsOwner reports whether a method, by its full name, is one of the Recovery
+// service that only the owner of the database may answer.
+func NeedsOwner(method string) bool {
 	_, ours := recoveryrpc.RequiredPermissions[method]
-	if ours && !answeredByStandby[method] && !d.owner.owns.Load() {
-		_, _, reason := d.gate.status()
 
-		return nil, recoveryrpc.StatusError(reason, "")
-	}
-
-	return handler(ctx, req)
+	return ours && !answeredByStandby[method]
 }

@@ -1,4 +1,4 @@
-package loopd
+package recoveryserver
 
 import (
 	"context"
@@ -30,11 +30,11 @@ func (s *sentFile) Judge(_ context.Context, path string) (backup.Entry,
 }
 
 // PlanRestore implements recoveryrpc.RecoveryServer.
-func (s *recoveryServer) PlanRestore(ctx context.Context,
+func (s *Server) PlanRestore(ctx context.Context,
 	req *recoveryrpc.PlanRestoreRequest) (*recoveryrpc.PlanRestoreResponse,
 	error) {
 
-	deps := s.daemon.deps
+	deps := s.cfg.Deps
 
 	var request actions.Request
 	switch choice := req.Choice.(type) {
@@ -54,9 +54,9 @@ func (s *recoveryServer) PlanRestore(ctx context.Context,
 		request.TokenID = id
 	}
 
-	plan, err := s.daemon.plan(ctx, deps, request)
+	plan, err := s.plan(ctx, deps, request)
 	if err != nil {
-		return nil, rpcError(err)
+		return nil, s.rpcError(err)
 	}
 
 	return marshalPlan(plan), nil
@@ -64,10 +64,10 @@ func (s *recoveryServer) PlanRestore(ctx context.Context,
 
 // plan plans a restore on this daemon: another run that is not finished, and
 // swaps under way that it would have to stop, are obstacles too.
-func (d *Daemon) plan(ctx context.Context, deps actions.Deps,
+func (s *Server) plan(ctx context.Context, deps actions.Deps,
 	request actions.Request) (actions.Plan, error) {
 
-	unfinished, err := d.engine.Unfinished(ctx)
+	unfinished, err := s.engine.Unfinished(ctx)
 	if err != nil {
 		return actions.Plan{}, err
 	}
@@ -86,7 +86,7 @@ func (d *Daemon) plan(ctx context.Context, deps actions.Deps,
 		return plan, err
 	}
 
-	task, err := d.gate.task(ctx)
+	task, err := s.cfg.Gate.Task(ctx)
 	if err != nil {
 		return plan, err
 	}

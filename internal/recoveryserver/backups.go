@@ -1,4 +1,4 @@
-package loopd
+package recoveryserver
 
 import (
 	"context"
@@ -14,14 +14,14 @@ import (
 )
 
 // ListBackups implements recoveryrpc.RecoveryServer.
-func (s *recoveryServer) ListBackups(ctx context.Context,
+func (s *Server) ListBackups(ctx context.Context,
 	_ *recoveryrpc.ListBackupsRequest) (*recoveryrpc.ListBackupsResponse,
 	error) {
 
-	files, err := s.daemon.judgeAll(ctx)
-	places := placeErrors(err)
+	files, err := s.cfg.Keeper.JudgeAll(ctx)
+	places := PlaceErrors(err)
 	if err != nil && len(places) == 0 {
-		return nil, rpcError(err)
+		return nil, s.rpcError(err)
 	}
 
 	resp := &recoveryrpc.ListBackupsResponse{}
@@ -38,12 +38,12 @@ func (s *recoveryServer) ListBackups(ctx context.Context,
 		shown.LastVerified = stamp(file.LastVerified)
 		resp.Backups = append(resp.Backups, shown)
 	}
-	for _, lag := range s.daemon.protector.behind() {
+	for _, lag := range s.cfg.Keeper.Behind() {
 		resp.Behind = append(resp.Behind, &recoveryrpc.PlaceLag{
-			Place:   lag.place,
-			TokenId: hex.EncodeToString(lag.tokenID[:]),
-			Since:   stamp(lag.since),
-			Error:   lag.err.Error(),
+			Place:   lag.Place,
+			TokenId: hex.EncodeToString(lag.TokenID[:]),
+			Since:   stamp(lag.Since),
+			Error:   lag.Err.Error(),
 		})
 	}
 
@@ -51,7 +51,7 @@ func (s *recoveryServer) ListBackups(ctx context.Context,
 }
 
 // VerifyBackup implements recoveryrpc.RecoveryServer.
-func (s *recoveryServer) VerifyBackup(ctx context.Context,
+func (s *Server) VerifyBackup(ctx context.Context,
 	req *recoveryrpc.VerifyBackupRequest) (
 	*recoveryrpc.VerifyBackupResponse, error) {
 
@@ -66,7 +66,7 @@ func (s *recoveryServer) VerifyBackup(ctx context.Context,
 }
 
 // InspectBackup implements recoveryrpc.RecoveryServer.
-func (s *recoveryServer) InspectBackup(ctx context.Context,
+func (s *Server) InspectBackup(ctx context.Context,
 	req *recoveryrpc.InspectBackupRequest) (
 	*recoveryrpc.InspectBackupResponse, error) {
 
@@ -82,7 +82,7 @@ func (s *recoveryServer) InspectBackup(ctx context.Context,
 }
 
 // RevealBackup implements recoveryrpc.RecoveryServer.
-func (s *recoveryServer) RevealBackup(ctx context.Context,
+func (s *Server) RevealBackup(ctx context.Context,
 	req *recoveryrpc.RevealBackupRequest) (
 	*recoveryrpc.RevealBackupResponse, error) {
 
@@ -103,7 +103,7 @@ func (s *recoveryServer) RevealBackup(ctx context.Context,
 }
 
 // inspect judges a file and returns what it holds, nil if it does not open.
-func (s *recoveryServer) inspect(ctx context.Context,
+func (s *Server) inspect(ctx context.Context,
 	file *recoveryrpc.BackupFile) (backup.Entry, *recoveryrpc.BackupBody,
 	error) {
 
@@ -113,9 +113,9 @@ func (s *recoveryServer) inspect(ctx context.Context,
 	}
 
 	content := entry.Content
-	made, err := actions.NewGeneration(content, s.daemon.params)
+	made, err := actions.NewGeneration(content, s.cfg.Params)
 	if err != nil {
-		return entry, nil, rpcError(err)
+		return entry, nil, s.rpcError(err)
 	}
 	token := sha256.Sum256(content.Token)
 
@@ -129,11 +129,11 @@ func (s *recoveryServer) inspect(ctx context.Context,
 }
 
 // CreateBackup implements recoveryrpc.RecoveryServer.
-func (s *recoveryServer) CreateBackup(ctx context.Context,
+func (s *Server) CreateBackup(ctx context.Context,
 	_ *recoveryrpc.CreateBackupRequest) (
 	*recoveryrpc.CreateBackupResponse, error) {
 
-	report, err := s.daemon.protector.create(ctx)
+	report, err := s.cfg.Keeper.Create(ctx)
 	switch {
 	// How it went in each place is the answer.
 	case report != nil && len(report.Places) > 0:
@@ -142,14 +142,14 @@ func (s *recoveryServer) CreateBackup(ctx context.Context,
 		}, nil
 
 	case err != nil:
-		return nil, rpcError(err)
+		return nil, s.rpcError(err)
 	}
 
 	return nil, recoveryrpc.StatusError(states.NothingToBackUp, "")
 }
 
 // ExportBackup implements recoveryrpc.RecoveryServer.
-func (s *recoveryServer) ExportBackup(ctx context.Context,
+func (s *Server) ExportBackup(ctx context.Context,
 	req *recoveryrpc.ExportBackupRequest) (
 	*recoveryrpc.ExportBackupResponse, error) {
 
@@ -176,13 +176,9 @@ func (s *recoveryServer) ExportBackup(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	keys, err := s.daemon.backups.keys(ctx)
+	name, data, err := s.cfg.Keeper.Export(ctx, *entry, format)
 	if err != nil {
-		return nil, rpcError(err)
-	}
-	name, data, err := s.daemon.backups.store.Export(*entry, format, keys)
-	if err != nil {
-		return nil, rpcError(err)
+		return nil, s.rpcError(err)
 	}
 
 	return &recoveryrpc.ExportBackupResponse{
@@ -193,20 +189,20 @@ func (s *recoveryServer) ExportBackup(ctx context.Context,
 // choose returns the backup to export: of the wanted token, or else of the
 // token in place, or else the newest; and of its copies one that has the wanted
 // format, if there is one.
-func (s *recoveryServer) choose(ctx context.Context, wanted string,
+func (s *Server) choose(ctx context.Context, wanted string,
 	format backup.Format) (*backup.Entry, error) {
 
-	files, err := s.daemon.judgeAll(ctx)
-	if err != nil && len(placeErrors(err)) == 0 {
-		return nil, rpcError(err)
+	files, err := s.cfg.Keeper.JudgeAll(ctx)
+	if err != nil && len(PlaceErrors(err)) == 0 {
+		return nil, s.rpcError(err)
 	}
-	files = slices.DeleteFunc(files, func(file judged) bool {
+	files = slices.DeleteFunc(files, func(file Judged) bool {
 		return file.Verdict != backup.OK
 	})
 	if wanted == "" {
 		wanted, err = s.tokenInPlace()
 		if err != nil {
-			return nil, rpcError(err)
+			return nil, s.rpcError(err)
 		}
 	}
 
@@ -237,8 +233,8 @@ func (s *recoveryServer) choose(ctx context.Context, wanted string,
 }
 
 // tokenInPlace returns the id of the paid token in place, or nothing.
-func (s *recoveryServer) tokenInPlace() (string, error) {
-	probe, err := s.daemon.tokens.Probe()
+func (s *Server) tokenInPlace() (string, error) {
+	probe, err := s.cfg.Deps.Tokens.Probe()
 	if err != nil || probe.Status != generation.TokenPaid {
 		return "", err
 	}
@@ -247,7 +243,7 @@ func (s *recoveryServer) tokenInPlace() (string, error) {
 }
 
 // ImportBackup implements recoveryrpc.RecoveryServer.
-func (s *recoveryServer) ImportBackup(ctx context.Context,
+func (s *Server) ImportBackup(ctx context.Context,
 	req *recoveryrpc.ImportBackupRequest) (
 	*recoveryrpc.ImportBackupResponse, error) {
 
@@ -260,19 +256,15 @@ func (s *recoveryServer) ImportBackup(ctx context.Context,
 			entry.Verdict.Reason(), entry.Detail,
 		)
 	}
-	keys, err := s.daemon.backups.keys(ctx)
-	if err != nil {
-		return nil, rpcError(err)
-	}
 
 	// The index of the client key is known by now.
 	content := *entry.Content
 	content.IndexUnknown = false
-	report, err := s.daemon.backups.store.Import(
-		ctx, req.File.GetContent(), &content, keys,
+	report, err := s.cfg.Keeper.Import(
+		ctx, req.File.GetContent(), &content,
 	)
 	if err != nil && len(report.Places) == 0 {
-		return nil, rpcError(err)
+		return nil, s.rpcError(err)
 	}
 
 	return &recoveryrpc.ImportBackupResponse{
@@ -282,17 +274,17 @@ func (s *recoveryServer) ImportBackup(ctx context.Context,
 }
 
 // judgeSent judges a file that a client sent, without storing it.
-func (s *recoveryServer) judgeSent(ctx context.Context,
+func (s *Server) judgeSent(ctx context.Context,
 	file *recoveryrpc.BackupFile) (backup.Entry, error) {
 
 	if len(file.GetContent()) == 0 {
 		return backup.Entry{}, badRequest("the backup file is empty")
 	}
-	entry, err := s.daemon.judge.bytes(
+	entry, err := s.cfg.Keeper.JudgeBytes(
 		ctx, file.GetName(), file.GetContent(),
 	)
 	if err != nil {
-		return entry, rpcError(err)
+		return entry, s.rpcError(err)
 	}
 
 	return entry, nil

@@ -1,4 +1,4 @@
-package loopd
+package recoveryserver
 
 import (
 	"encoding/hex"
@@ -249,15 +249,14 @@ func marshalPlan(plan actions.Plan) *recoveryrpc.PlanRestoreResponse {
 	return result
 }
 
-// marshalWarning renders a warning of the closed list. The detail names the
-// thing concerned.
-func marshalWarning(warning states.Warning, detail string) *recoveryrpc.Warning {
-	explanation := states.ExplainWarning(warning)
+// marshalNotice renders a warning as it stands.
+func marshalNotice(notice states.Notice) *recoveryrpc.Warning {
+	explanation := states.ExplainWarning(notice.Warning)
 
 	return &recoveryrpc.Warning{
-		Code:        string(warning),
+		Code:        string(notice.Warning),
 		Sentence:    explanation.Sentence,
-		Detail:      detail,
+		Detail:      notice.Detail,
 		NextCommand: explanation.Next,
 	}
 }
