@@ -124,6 +124,11 @@ const (
 	// made durable.
 	NotProtected Reason = "NOT_PROTECTED"
 
+	// PairUnproven means that nothing proves that the token and the static
+	// address in place belong together, and that the clocks speak against
+	// it.
+	PairUnproven Reason = "PAIR_UNPROVEN"
+
 	// WrongLnd means that the lnd behind the daemon changed its identity
 	// between two attempts.
 	WrongLnd Reason = "WRONG_LND"
@@ -363,6 +368,13 @@ var explanations = map[Reason]Explanation{
 		"The address is kept, but was not handed out.",
 		"free or mount the backup place, then ask for the address " +
 			"again",
+	},
+	PairUnproven: {
+		"The L402 token was bought after the static address had been " +
+			"made, by the clocks, and nothing proves that they " +
+			"belong together.",
+		"No backup was written; token and address were left alone.",
+		"if they do belong together: loop backup create --accept_pair",
 	},
 	WrongLnd: {
 		"The lnd behind loopd is not the one this recovery began with.",

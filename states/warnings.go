@@ -30,6 +30,17 @@ const (
 	// token that it is bound to.
 	WarnAddressAlone Warning = "ADDRESS_WITHOUT_TOKEN"
 
+	// WarnNoSecondPlace means that no backup place is configured beside
+	// the data directory.
+	WarnNoSecondPlace Warning = "NO_SECOND_PLACE"
+
+	// WarnPlaceSilent means that a backup place does not answer.
+	WarnPlaceSilent Warning = "BACKUP_PLACE_SILENT"
+
+	// WarnPlaceEmpty means that nothing is mounted where a backup place
+	// used to be.
+	WarnPlaceEmpty Warning = "BACKUP_PLACE_EMPTY"
+
 	// WarnWalletBlind means that lnd's wallet does not see what was paid
 	// to the static address before lnd was rebuilt.
 	WarnWalletBlind Warning = "WALLET_BLIND"
@@ -79,6 +90,24 @@ var warnings = map[Warning]Explanation{
 			"token that does not belong to it; deposits can then " +
 			"only be swept after their timeout.",
 		Next: "loop recover --backup_file FILE",
+	},
+	WarnNoSecondPlace: {
+		Sentence: "Backups are kept in loopd's data directory only: " +
+			"the disk that loses the swaps loses them, too.",
+		Next: "give a directory on another disk with " +
+			"--recovery.backupdir",
+	},
+	WarnPlaceSilent: {
+		Sentence: "A backup place does not answer. Nothing waits for " +
+			"it.",
+		Next: "look at the mount; loopd goes on with it by itself " +
+			"when it answers",
+	},
+	WarnPlaceEmpty: {
+		Sentence: "A backup place looks like a mount point with " +
+			"nothing mounted. Nothing is written to it.",
+		Next: "mount it; if it is to be an ordinary directory from " +
+			"now on, copy a backup file into it",
 	},
 	WarnWalletBlind: {
 		Sentence: "lnd's wallet does not see what was paid to the " +

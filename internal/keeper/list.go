@@ -1,0 +1,141 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/looprecovery/looprecovery/backup"
+)
+
+// errNotInTime says that a place has not answered within the time that somebody
+// wanted to wait for it.
+var errNotInTime = errors.New("has not answered in time")
+
+// List judges every file in every place whose name claims to be a backup. It
+// returns within the limit of an operation. A place that does not answer, or
+// cannot be read, is an error of type *backup.PlaceError; the entries of the
+// others are returned beside it.
+func (k *Keeper) List(ctx context.Context) ([]backup.Entry, error) {
+	return k.ListWithin(ctx, 0)
+}
+
+// ListWithin is List for somebody who waits for a place no longer than the
+// limit, 0 for none. The look goes on without him: see Answered.
+func (k *Keeper) ListWithin(ctx context.Context, limit time.Duration) (
+	[]backup.Entry, error) {
+
+	keys, err := k.cfg.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bounded, cancel := ctx, func() {}
+	if limit > 0 {
+		bounded, cancel = context.WithTimeoutCause(
+			ctx, limit, errNotInTime,
+		)
+	}
+	defer cancel()
+
+	type listing struct {
+		entries []backup.Entry
+		err     error
+	}
+	listings := each(k.places, func(p *place) listing {
+		entries, err := p.list(bounded, keys)
+
+		return listing{entries, err}
+	})
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+
+	var (
+		entries []backup.Entry
+		failed  []error
+	)
+	for _, listing := range listings {
+		entries = append(entries, listing.entries...)
+		failed = append(failed, listing.err)
+	}
+
+	return entries, errors.Join(failed...)
+}
+
+// Judge reads and judges one file by path, in the place that it lies in.
+func (k *Keeper) Judge(ctx context.Context, path string) (backup.Entry,
+	error) {
+
+	keys, err := k.cfg.Keys(ctx)
+	if err != nil {
+		return backup.Entry{}, err
+	}
+	p := k.placeOf(path)
+
+	return perform(ctx, p, func(context.Context) (backup.Entry, error) {
+		return p.store.Judge(path, keys)
+	})
+}
+
+// placeOf returns the place that a file lies in: a backup in one of them, or a
+// file that was received in the data directory. Files anywhere else share one
+// goroutine.
+func (k *Keeper) placeOf(path string) *place {
+	dir := filepath.Dir(path)
+	for _, p := range k.places {
+		if p.dir == dir {
+			return p
+		}
+	}
+	if isBelow(path, k.home().dir) {
+		return k.home()
+	}
+
+	return k.elsewhere
+}
+
+// Places returns what is known about every place, the data directory first. It
+// reads memory only.
+func (k *Keeper) Places() []PlaceStatus {
+	result := make([]PlaceStatus, 0, len(k.places))
+	for _, p := range k.places {
+		result = append(result, p.status())
+	}
+
+	return result
+}
+
+// Answered returns the places that were not listed yet since the process began:
+// they may hold a backup that nobody knows of. It reads memory only.
+func (k *Keeper) Answered() (all bool, missing []PlaceStatus) {
+	for _, status := range k.Places() {
+		if !status.Answered {
+			missing = append(missing, status)
+		}
+	}
+
+	return len(missing) == 0, missing
+}
+
+// PlaceErrors returns the parts of an error that name a backup place.
+func PlaceErrors(err error) []*backup.PlaceError {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var result []*backup.PlaceError
+		for _, part := range joined.Unwrap() {
+			result = append(result, PlaceErrors(part)...)
+		}
+
+		return result
+	}
+
+	var place *backup.PlaceError
+	if errors.As(err, &place) {
+		return []*backup.PlaceError{place}
+	}
+
+	return nil
+}
