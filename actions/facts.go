@@ -121,6 +121,16 @@ type Effects struct {
 	// KeysAdvanced is, for each key family, the number of keys that were
 	// derived to move lnd's counter.
 	KeysAdvanced map[int32]uint32 `json:"keys_advanced,omitempty"`
+
+	// Unsaved: the process died, or a save failed, in a state that has
+	// effects. More may have been done than is told here.
+	Unsaved bool `json:"unsaved,omitempty"`
+}
+
+// None reports whether nothing was changed.
+func (e Effects) None() bool {
+	return !e.TokenPlaced && e.SetAside == "" && !e.ScriptImported &&
+		!e.RowCreated && len(e.KeysAdvanced) == 0 && !e.Unsaved
 }
 
 // Summary is the canonical result of a run. Two runs over one history compare

@@ -11,9 +11,10 @@ import (
 )
 
 // Start accepts a new run and lets it begin. When it returns the run is
-// durable. While another run is not finished it returns a *RefusedError with
-// states.AlreadyRunning and that run's id. The context bounds the call only,
-// not the run.
+// durable. A run that gives way (see Run.GivesWay) ends first, with
+// states.Superseded; while another one is not finished Start returns a
+// *RefusedError with states.AlreadyRunning and that run's id. The context bounds
+// the call only, not the run.
 func (e *Engine) Start(ctx context.Context, kind states.Kind,
 	request actions.Request) (Run, error) {
 
@@ -41,6 +42,9 @@ func (e *Engine) Start(ctx context.Context, kind states.Kind,
 		Created: now,
 		Updated: now,
 		Facts:   actions.Facts{Request: request},
+	}
+	if err := e.supersede(ctx, run); err != nil {
+		return Run{}, err
 	}
 	err = e.saving(func(ctx context.Context) error {
 		return e.cfg.Journal.CreateRun(ctx, run)
@@ -139,6 +143,7 @@ func (e *Engine) Continue(ctx context.Context) error {
 // the middle of an action. Too many of the latter block the run.
 func (e *Engine) takeUp(run Run, table states.Table) error {
 	detail := ""
+	run.noteUnsaved()
 	if run.Acting {
 		countCrash(&run)
 		detail = fmt.Sprintf("the process had died here, %d in a row",
@@ -199,6 +204,7 @@ func (e *Engine) Resume(ctx context.Context, id string) (Run, error) {
 		return Run{}, refuse(states.NotBlocked, id)
 	}
 
+	run.noteUnsaved()
 	err = e.step(&run, table, resumed(run))
 	if err != nil {
 		return Run{}, err

@@ -66,6 +66,7 @@ func (e *Engine) cancelIdle(ctx context.Context, id string) (Run, bool, error) {
 
 	// A run of an unknown table can be given up too: no table forbids it.
 	table, _ := states.Lookup(run.Kind, run.Version)
+	run.noteUnsaved()
 	err = e.step(&run, table, cancelled())
 
 	return run, err == nil, err

@@ -160,7 +160,9 @@ func (r *runner) act(ctx context.Context, action actions.Action) (
 	facts := r.run.Facts
 	defer func() {
 		if reason := recover(); reason != nil {
-			outcome = actions.Outcome{Facts: facts}
+			unsaved := r.run
+			unsaved.noteUnsaved()
+			outcome = actions.Outcome{Facts: unsaved.Facts}
 			err = panicked(r.run, reason)
 		}
 	}()
@@ -228,6 +230,7 @@ func (r *runner) conclude(ctx context.Context, outcome actions.Outcome,
 		return r.step(blocked(r.run, block)), false
 
 	case errors.As(err, &crash):
+		r.run.Facts = outcome.Facts
 		r.run.Progress = r.activity.progress.latest()
 		countCrash(&r.run)
 		if r.run.Crashes > r.engine.cfg.CrashLimit {

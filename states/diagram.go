@@ -44,6 +44,18 @@ func (t Table) describe(page *strings.Builder) {
 				t.nextText(from, event))
 		}
 	}
+	t.describeRows(page)
+}
+
+// describeRows writes what the table says about each state.
+func (t Table) describeRows(page *strings.Builder) {
+	page.WriteString("\n| State | Holds the swap client | May change |\n" +
+		"|---|---|---|\n")
+	for _, state := range append([]State{Start}, t.Path...) {
+		row := t.Row(state)
+		fmt.Fprintf(page, "| %s | %s | %s |\n", state,
+			row.holdsText(), row.effectText())
+	}
 }
 
 // draw writes the arrows of one event that the diagram shows.

@@ -101,6 +101,10 @@ const (
 	// AlreadyRunning means that another run is not finished yet.
 	AlreadyRunning Reason = "ALREADY_RUNNING"
 
+	// Superseded means that the run, which had blocked before it changed
+	// anything, was ended by the next one.
+	Superseded Reason = "SUPERSEDED"
+
 	// NotBlocked means that the run is not waiting to be resumed.
 	NotBlocked Reason = "NOT_BLOCKED"
 
@@ -328,6 +332,12 @@ var explanations = map[Reason]Explanation{
 	AlreadyRunning: {
 		"Another recovery is not finished yet.",
 		"It was left alone.",
+		"loop recover status",
+	},
+	Superseded: {
+		"The recovery had changed nothing when another one was begun " +
+			"in its place.",
+		"Nothing was written by it.",
 		"loop recover status",
 	},
 	NotBlocked: {

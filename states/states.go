@@ -99,21 +99,27 @@ type Table struct {
 	// Resume in Blocked is not fixed: it is the state that the run left,
 	// and is therefore listed once for each state that can block.
 	Transitions map[State]map[Event][]State
+
+	// rows is what Row returns.
+	rows map[State]Row
 }
 
-// RestoreTable returns the definition of the restore machine.
+// RestoreTable returns the definition of the restore machine. The embedded
+// daemon is down until token file and address row are in place; a scan runs
+// beside it.
 func RestoreTable() Table {
 	return newTable(Restore, 1, []State{
 		LocateBackup, Decrypt, VerifyNetwork, ImportToken,
 		RecreateAddress, ScanDeposits, Reconciled,
-	})
+	}, ScanDeposits)
 }
 
-// RescanTable returns the definition of the rescan machine.
+// RescanTable returns the definition of the rescan machine. It needs token file
+// and address row in place, and runs beside the embedded daemon.
 func RescanTable() Table {
 	return newTable(Rescan, 1, []State{
 		RecreateAddress, ScanDeposits, Reconciled,
-	})
+	}, RecreateAddress)
 }
 
 // Lookup returns the table of the given kind and version, and whether this
@@ -145,8 +151,8 @@ func Current(kind Kind) (Table, bool) {
 // newTable builds a table from the path of an undisturbed run: every state of
 // the path leads to its successor, can block, be resumed and be cancelled, and
 // the last one ends the run or is sent back to ScanDeposits by a
-// reorganisation.
-func newTable(kind Kind, version uint32, path []State) Table {
+// reorganisation. Free is the first state beside which the embedded daemon runs.
+func newTable(kind Kind, version uint32, path []State, free State) Table {
 	transitions := map[State]map[Event][]State{
 		Start: {
 			Begin:  {path[0]},
@@ -177,6 +183,7 @@ func newTable(kind Kind, version uint32, path []State) Table {
 		Version:     version,
 		Path:        path,
 		Transitions: transitions,
+		rows:        newRows(path, free),
 	}
 }
 
