@@ -14,7 +14,9 @@ import (
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/generation"
+	"github.com/looprecovery/looprecovery/internal/await"
 	"github.com/looprecovery/looprecovery/internal/durable"
+	"github.com/looprecovery/looprecovery/internal/owner"
 	"github.com/looprecovery/looprecovery/lndview"
 	"github.com/looprecovery/looprecovery/recoverydb"
 	"github.com/looprecovery/looprecovery/recoveryfsm"
@@ -33,7 +35,7 @@ type Daemon struct {
 	shutdown context.Context
 	stop     context.CancelFunc
 
-	owner *owner
+	owner *owner.Owner
 	auth  *authenticator
 	node  *lndNode
 	gate  *gate
@@ -87,6 +89,16 @@ func NewDaemon(ctx context.Context, cfg *Config) (*Daemon, error) {
 	}, nil
 }
 
+// newOwner returns the owner-to-be of a configuration's data.
+func newOwner(cfg *Config) *owner.Owner {
+	config := owner.Config{DataDir: cfg.DataDir, StopLimit: stopLimit}
+	if cfg.DatabaseBackend == upstream.DatabaseBackendPostgres {
+		config.Postgres = cfg.Postgres
+	}
+
+	return owner.New(config)
+}
+
 // Stop asks the daemon to end. Run returns when it has.
 func (d *Daemon) Stop() {
 	d.stop()
@@ -116,7 +128,7 @@ func (d *Daemon) openStores() error {
 	}
 	d.tokens = generation.NewFiles(files, d.cfg.DataDir)
 	d.database = &loopDatabase{
-		cfg: d.cfg, params: d.params, owns: d.owner.owns.Load,
+		cfg: d.cfg, params: d.params, owns: d.owner.Owns,
 	}
 	d.nodePort = &nodePort{node: d.node, params: d.params}
 	d.chain = &chainPort{node: d.node}
@@ -181,7 +193,7 @@ func (d *Daemon) closeStores() {
 func (d *Daemon) work() error {
 	ctx := d.shutdown
 
-	err := d.owner.awaitDirectory(ctx, func(reason states.Reason) {
+	err := d.owner.AwaitDirectory(ctx, func(reason states.Reason) {
 		d.auth.setReason(reason)
 		d.gate.bar(reason)
 	})
@@ -199,7 +211,9 @@ func (d *Daemon) work() error {
 	if err := d.unlock(ctx); err != nil {
 		return ignoreEnd(ctx, err)
 	}
-	err = d.owner.awaitDatabase(ctx, d.gate.bar)
+	err = d.owner.AwaitDatabase(ctx, func(state await.State) {
+		d.gate.bar(state.Reason)
+	})
 	if err != nil {
 		return ignoreEnd(ctx, err)
 	}

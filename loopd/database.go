@@ -17,6 +17,7 @@ import (
 	"github.com/lightninglabs/loop/staticaddr/script"
 	"github.com/lightningnetwork/lnd/lnrpc"
 	"github.com/looprecovery/looprecovery/actions"
+	"github.com/looprecovery/looprecovery/internal/owner"
 	"github.com/looprecovery/looprecovery/lndview"
 )
 
@@ -57,7 +58,7 @@ func (l *loopDatabase) open() (*loopdb.BaseDB, error) {
 	defer l.mu.Unlock()
 
 	if l.closed || !l.owns() {
-		return nil, errNotOwner
+		return nil, owner.ErrNotOwner
 	}
 	if l.base != nil {
 		return l.base, nil

@@ -5,6 +5,7 @@ import (
 	"github.com/lightningnetwork/lnd/build"
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/internal/owner"
 	"github.com/looprecovery/looprecovery/lndview"
 	"github.com/looprecovery/looprecovery/recoveryfsm"
 )
@@ -27,5 +28,6 @@ var loggers = map[string]func(btclog.Logger){
 	backup.Subsystem:      backup.UseLogger,
 	chainscan.Subsystem:   chainscan.UseLogger,
 	lndview.Subsystem:     lndview.UseLogger,
+	owner.Subsystem:       owner.UseLogger,
 	recoveryfsm.Subsystem: recoveryfsm.UseLogger,
 }

@@ -182,7 +182,7 @@ func (p *keeperPort) Behind() []recoveryserver.Lag {
 func (d *Daemon) ownerOnly(ctx context.Context, req any,
 	info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 
-	if recoveryserver.NeedsOwner(info.FullMethod) && !d.owner.owns.Load() {
+	if recoveryserver.NeedsOwner(info.FullMethod) && !d.owner.Owns() {
 		_, _, reason := d.gate.status()
 
 		return nil, recoveryrpc.StatusError(reason, "")

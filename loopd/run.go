@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/looprecovery/looprecovery/internal/owner"
 	"github.com/looprecovery/looprecovery/states"
 )
 
@@ -25,7 +26,7 @@ func runWhileOwner(ctx context.Context, cfg *Config) error {
 		daemon.gate.bar(reason)
 
 		err = daemon.Run()
-		again := errors.Is(err, errLockLost) &&
+		again := errors.Is(err, owner.ErrLockLost) &&
 			!errors.Is(err, errLeftBehind) && ctx.Err() == nil
 		if !again {
 			return err
@@ -37,23 +38,23 @@ func runWhileOwner(ctx context.Context, cfg *Config) error {
 
 // Run answers on both ports, becomes the owner of the data directory and of
 // the database, recovers what has to be recovered and keeps the embedded daemon
-// running, until Stop. It returns errLockLost if everything was stopped because
+// running, until Stop. It returns owner.ErrLockLost if everything was stopped because
 // the database is not ours any more.
 func (d *Daemon) Run() error {
 	defer d.stop()
 
-	owned, err := d.owner.tryDirectory()
+	owned, err := d.owner.TryDirectory()
 	if err != nil {
 		return err
 	}
-	if !owned && d.owner.database == nil {
+	if !owned && !d.owner.Shared() {
 		return fmt.Errorf("another loopd owns %s; nothing was "+
 			"started", d.cfg.DataDir)
 	}
 
 	servers, err := d.serve()
 	if err != nil {
-		d.owner.release()
+		d.owner.Release()
 		return err
 	}
 	failed := make(chan error, 1)
@@ -65,14 +66,15 @@ func (d *Daemon) Run() error {
 
 	case err = <-servers.failed:
 
-	case err = <-d.owner.lost:
+	case <-d.owner.Lost():
+		err = owner.ErrLockLost
 
 	case <-d.shutdown.Done():
 	}
 	d.stop()
 
 	endErr := d.end(servers, failed)
-	if errors.Is(endErr, errLeftBehind) && !errors.Is(err, errLockLost) {
+	if errors.Is(endErr, errLeftBehind) && !errors.Is(err, owner.ErrLockLost) {
 		log.Warnf("%v", endErr)
 		endErr = nil
 	}
@@ -92,7 +94,7 @@ func (d *Daemon) end(servers *servers, failed <-chan error) error {
 		servers.stop()
 		err := <-failed
 		d.closeStores()
-		d.owner.release()
+		d.owner.Release()
 		ended <- err
 	}()
 

@@ -16,8 +16,8 @@ import (
 // producers are the rooms whose tests make a reason happen. The others only
 // carry reasons or show them.
 var producers = []string{
-	"actions", "recoveryfsm", "recoverydb", "internal/keeper", "loopd",
-	"itest",
+	"actions", "recoveryfsm", "recoverydb", "internal/keeper",
+	"internal/lndnode", "internal/owner", "loopd", "itest",
 }
 
 // TestEveryReasonIsProduced checks that each reason of the closed list is

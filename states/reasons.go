@@ -148,6 +148,11 @@ const (
 	// DatabaseDown means that the database server cannot be reached.
 	DatabaseDown Reason = "DATABASE_DOWN"
 
+	// DatabaseRefuses means that the database server does not let loopd
+	// in: password, name or privilege are not as it wants them, or a
+	// pooler shares sessions.
+	DatabaseRefuses Reason = "DATABASE_REFUSES"
+
 	// BackupAwaited means that the directory is empty and a backup place
 	// has not answered yet: the swap client waits, so that nothing is
 	// bought before the backup that may be there was looked for.
@@ -409,6 +414,13 @@ var explanations = map[Reason]Explanation{
 		"Nothing was started or written.",
 		"start PostgreSQL or check loopd's --postgres options; " +
 			"loopd goes on by itself",
+	},
+	DatabaseRefuses: {
+		"The database server does not let loopd in.",
+		"Nothing was started or written.",
+		"correct loopd's --postgres options, or the server's " +
+			"settings for that user; the log says what it " +
+			"refused, and loopd goes on by itself",
 	},
 	JournalNewer: {
 		"A newer version of this software wrote recovery.db.",

@@ -1,0 +1,60 @@
+package loopd
+
+import (
+	"context"
+	"testing"
+
+	"github.com/looprecovery/looprecovery/internal/owner"
+	"github.com/looprecovery/looprecovery/internal/recoveryserver"
+	"github.com/looprecovery/looprecovery/recoveryrpc"
+	"github.com/looprecovery/looprecovery/states"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+)
+
+// TestStandbyAnswers checks which calls a daemon answers that owns nothing: all
+// that only look at its own journal and files, and no other.
+func TestStandbyAnswers(t *testing.T) {
+	d := &Daemon{
+		owner: owner.New(owner.Config{DataDir: t.TempDir()}),
+		gate:  newGate(),
+	}
+	d.gate.bar(states.Standby)
+
+	answered := func(method string) error {
+		_, err := d.ownerOnly(
+			t.Context(), nil,
+			&grpc.UnaryServerInfo{FullMethod: method},
+			func(context.Context, any) (any, error) {
+				return nil, nil
+			},
+		)
+
+		return err
+	}
+	for method := range recoveryrpc.RequiredPermissions {
+		err := answered(method)
+		if !recoveryserver.NeedsOwner(method) {
+			require.NoError(t, err, method)
+			continue
+		}
+		reason, ok := recoveryrpc.ReasonOf(err)
+		require.True(t, ok, method)
+		require.Equal(t, states.Standby, reason, method)
+	}
+	_, err := d.gate.current()
+	reason, _ := recoveryrpc.ReasonOf(err)
+	require.Equal(t, states.Standby, reason)
+	held, up, reason := d.gate.status()
+	require.False(t, held)
+	require.False(t, up)
+	require.Equal(t, states.Standby, reason)
+
+	_, err = d.owner.TryDirectory()
+	require.NoError(t, err)
+	require.NoError(t, d.owner.AwaitDatabase(t.Context(), nil))
+	for method := range recoveryrpc.RequiredPermissions {
+		require.NoError(t, answered(method), method)
+	}
+	d.owner.Release()
+}
