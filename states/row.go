@@ -31,9 +31,10 @@ const (
 // Row is what a table says about a state besides its transitions. It is no part
 // of the table's version: it can be corrected for runs that exist.
 type Row struct {
-	// Holds says that the embedded daemon is kept down while a run works
-	// in the state. Whether a run that is blocked holds it is decided by
-	// recoveryfsm.Run.Holds.
+	// Holds says that in this state token file and address row are not both
+	// in place yet, so that the embedded daemon waits while a run works in
+	// it. What else that depends on is the matter of
+	// internal/startdecision.
 	Holds bool
 
 	// Effects are what the state may change, and nothing else. Most are
