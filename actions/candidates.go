@@ -149,12 +149,14 @@ func choose(valid []backup.Entry, request Request, here inPlace) (*backup.Entry,
 }
 
 // preferred compares two candidates: the newer token, the higher id among
-// tokens of one time, and of its copies the file that tells the index of its
-// key, the one with the lower first height: a scan must not begin too late.
+// tokens of one time, and of its copies the one whose pair was proven, the file
+// that tells the index of its key, the one with the lower first height: a scan
+// must not begin too late.
 func preferred(a, b *backup.Content) int {
 	return cmp.Or(
 		a.TokenCreated.Compare(b.TokenCreated),
 		bytes.Compare(a.TokenID[:], b.TokenID[:]),
+		compareBool(!a.PairAccepted, !b.PairAccepted),
 		compareBool(!a.IndexUnknown, !b.IndexUnknown),
 		cmp.Compare(b.Address.FirstHeight, a.Address.FirstHeight),
 	)
@@ -174,13 +176,10 @@ func compareBool(a, b bool) int {
 	}
 }
 
-// checkConflict blocks if another valid file claims the token of the chosen one
-// with different contents.
+// checkConflict blocks if another valid file contradicts the chosen one.
 func checkConflict(valid []backup.Entry, chosen backup.Entry) error {
 	for _, entry := range valid {
-		if entry.Content.TokenID != chosen.Content.TokenID ||
-			sameContent(entry.Content, chosen.Content) {
-
+		if !chosen.Content.ContradictedBy(entry.Content) {
 			continue
 		}
 
@@ -191,28 +190,6 @@ func checkConflict(valid []backup.Entry, chosen backup.Entry) error {
 	}
 
 	return nil
-}
-
-// sameContent reports whether two files hold the same generation. The files
-// themselves differ even then, in their nonce. The heights are left out: they
-// say when something was done, and a restore by other software changes them. So
-// is the index in a file of the older format, which does not tell it.
-func sameContent(a, b *backup.Content) bool {
-	x, y := a.Address, b.Address
-	if a.IndexUnknown || b.IndexUnknown {
-		x.ClientLocator.Index = y.ClientLocator.Index
-	}
-
-	return a.Network == b.Network && a.TokenID == b.TokenID &&
-		a.TokenCreated.Equal(b.TokenCreated) &&
-		bytes.Equal(a.Token, b.Token) &&
-		x.ProtocolVersion == y.ProtocolVersion &&
-		x.ServerKey.IsEqual(y.ServerKey) &&
-		x.ClientKey.IsEqual(y.ClientKey) &&
-		x.ClientLocator == y.ClientLocator &&
-		x.Expiry == y.Expiry &&
-		x.ReceiveFamily == y.ReceiveFamily &&
-		x.ChangeFamily == y.ChangeFamily
 }
 
 // otherTokens returns the ids of the tokens of the valid files but the chosen

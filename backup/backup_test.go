@@ -144,7 +144,7 @@ func TestVerdicts(t *testing.T) {
 	require.Equal(t, NotABackup, verdictOf(t, []byte("looprcv2xx"), keys))
 
 	newer := bytes.Clone(data)
-	newer[len(magic)+1] = formatVersion + 1
+	newer[len(magic)+1] = acceptedVersion + 1
 	sum := sha256.Sum256(newer[:len(newer)-checksumSize])
 	copy(newer[len(newer)-checksumSize:], sum[:])
 	require.Equal(t, NewerVersion, verdictOf(t, newer, keys))

@@ -29,15 +29,21 @@ type Content struct {
 	// tell Address.ClientLocator.Index, which is zero then.
 	IndexUnknown bool
 
-	// PairAccepted says that a person accepted that token and address
-	// belong together, where nothing proved it.
+	// PairAccepted says that nothing proved that token and address belong
+	// together, and that a person said so. Such a backup yields to one of
+	// the same token that was proven.
 	PairAccepted bool
 }
 
-// sameGeneration reports whether two contents determine the same token and the
-// same addresses. The heights are left out: they say when something was done.
-func (c *Content) sameGeneration(other *Content) bool {
+// SameGeneration reports whether two contents determine the same token and the
+// same addresses. The heights are left out: they say when something was done,
+// and a restore by other software changes them. So is the index of the client
+// key where one of the two does not tell it, and how the pair was established.
+func (c *Content) SameGeneration(other *Content) bool {
 	a, b := c.Address, other.Address
+	if c.IndexUnknown || other.IndexUnknown {
+		a.ClientLocator.Index = b.ClientLocator.Index
+	}
 
 	return c.Network == other.Network && c.TokenID == other.TokenID &&
 		c.TokenCreated.Equal(other.TokenCreated) &&
@@ -49,6 +55,20 @@ func (c *Content) sameGeneration(other *Content) bool {
 		a.Expiry == b.Expiry &&
 		a.ReceiveFamily == b.ReceiveFamily &&
 		a.ChangeFamily == b.ChangeFamily
+}
+
+// ContradictedBy reports whether another valid backup claims the same token
+// with different contents and weighs as much: then nobody can tell which of the
+// two is right. A pair that was proven is contradicted by another proven one
+// only; one that a person accepted, by any.
+func (c *Content) ContradictedBy(other *Content) bool {
+	return c.TokenID == other.TokenID && !c.SameGeneration(other) &&
+		(c.PairAccepted || !other.PairAccepted)
+}
+
+// outranks reports whether a pair was proven, and another one only accepted.
+func (c *Content) outranks(other *Content) bool {
+	return !c.PairAccepted && other.PairAccepted
 }
 
 // Verdict is the result of judging a file. It is a closed list.
@@ -83,6 +103,9 @@ const (
 	// KeyNotDerivable: this lnd does not derive the client key.
 	KeyNotDerivable Verdict = "key not derivable by this lnd"
 
+	// Unreadable: the file cannot be read now, by this user or at all.
+	Unreadable Verdict = "cannot be read"
+
 	// DoesNotOpen: a file of the older format is damaged or of another
 	// seed; that format cannot tell.
 	DoesNotOpen Verdict = "does not open: damaged or other seed"
@@ -96,7 +119,7 @@ type Entry struct {
 	// Path is the file's path; Place is the directory it lies in.
 	Path, Place string
 
-	// SHA256 is the hash of the whole file.
+	// SHA256 is the hash of the whole file, if that was read.
 	SHA256 [32]byte
 
 	// Size is the file's size in bytes, ModTime its modification time.

@@ -2,10 +2,6 @@ package backup
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
-	"fmt"
-
-	"github.com/looprecovery/looprecovery/internal/durable"
 )
 
 // Export returns a backup, which must have the verdict OK, as a file of the
@@ -23,11 +19,7 @@ func (s *Store) Export(entry Entry, format Format, keys Keys) (name string,
 
 	switch {
 	case entry.Format == format:
-		data, err = durable.ReadFile(s.files, entry.Path, MaxFileSize)
-		if err == nil && sha256.Sum256(data) != entry.SHA256 {
-			err = fmt.Errorf("%s changed while it was exported",
-				entry.Path)
-		}
+		data, err = s.again(entry)
 
 	case format == Legacy:
 		data, err = SealLegacy(content, keys, rand.Reader)

@@ -19,8 +19,12 @@ const (
 	// magic begins every file.
 	magic = "looprcv1"
 
-	// formatVersion is the version that this package writes.
-	formatVersion = 1
+	// provenVersion is the version of a file whose pair of token and
+	// address was proven, acceptedVersion that of one whose pair a person
+	// accepted: a program that does not know the difference must not take
+	// the one for the other.
+	provenVersion   = 1
+	acceptedVersion = 2
 
 	versionSize  = 2
 	networkSize  = 8
@@ -151,7 +155,7 @@ func ReadHeader(data []byte) (*Header, error) {
 	case version == 0:
 		return nil, refuse(Corrupt, "format version 0")
 
-	case version > formatVersion:
+	case version > acceptedVersion:
 		return nil, refuse(NewerVersion, "format version %d", version)
 	}
 	rest = rest[versionSize:]
@@ -202,7 +206,7 @@ func sealPayload(content *Content, payload []byte, keys Keys,
 	random io.Reader) ([]byte, error) {
 
 	header := &Header{
-		Version:      formatVersion,
+		Version:      content.version(),
 		Network:      content.Network,
 		TokenID:      content.TokenID,
 		TokenCreated: content.TokenCreated,

@@ -56,6 +56,7 @@ func FuzzPayload(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0xff}, payloadSize))
 
 	header := &Header{
+		Version:      provenVersion,
 		Network:      content.Network,
 		TokenID:      content.TokenID,
 		TokenCreated: content.TokenCreated,
@@ -93,7 +94,7 @@ func FuzzLegacyPayload(f *testing.F) {
 		require.NoError(t, err)
 		reopened, err := Open(again, keys)
 		require.NoError(t, err)
-		require.True(t, opened.sameGeneration(reopened))
+		require.True(t, opened.SameGeneration(reopened))
 	})
 }
 
@@ -104,6 +105,7 @@ func TestPayloadDamage(t *testing.T) {
 	content := testContent(t, 3)
 	good := encodePayload(content)
 	header := &Header{
+		Version:      provenVersion,
 		Network:      content.Network,
 		TokenID:      content.TokenID,
 		TokenCreated: content.TokenCreated,

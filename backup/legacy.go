@@ -66,6 +66,10 @@ func SealLegacy(content *Content, keys Keys, random io.Reader) ([]byte, error) {
 	if err := content.validate(); err != nil {
 		return nil, err
 	}
+	if content.PairAccepted {
+		return nil, errors.New("the older format cannot say that a " +
+			"person accepted the pair of token and address")
+	}
 
 	address := content.Address
 	plain, err := json.Marshal(&legacyContent{

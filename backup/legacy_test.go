@@ -52,12 +52,12 @@ func TestLegacyRoundTrip(t *testing.T) {
 
 	opened.Address.ClientLocator.Index = content.Address.ClientLocator.Index
 	opened.IndexUnknown = false
-	require.True(t, content.sameGeneration(opened))
+	require.True(t, content.SameGeneration(opened))
 
 	// With the index found, it can be written in our own format.
 	again, err := Open(seal(t, opened, keys), keys)
 	require.NoError(t, err)
-	require.True(t, content.sameGeneration(again))
+	require.True(t, content.SameGeneration(again))
 
 	opened.IndexUnknown = true
 	_, err = Seal(opened, keys, rand.Reader)

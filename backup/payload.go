@@ -20,10 +20,23 @@ const (
 	// fieldSize is the size of each number in the payload.
 	fieldSize = 4
 
-	// payloadSize is the size of a payload without its token: two keys,
-	// eight numbers and the token's length.
+	// payloadSize is the size of a payload of version 1 without its token:
+	// two keys, eight numbers and the token's length.
 	payloadSize = 2*keySize + 9*fieldSize
+
+	// evidenceAccepted is the only value of the number that version 2 has
+	// before the token's length: a person accepted the pair.
+	evidenceAccepted = 1
 )
+
+// version returns the lowest version of the format that can hold the contents.
+func (c *Content) version() uint16 {
+	if c.PairAccepted {
+		return acceptedVersion
+	}
+
+	return provenVersion
+}
 
 // validate checks that the contents are complete, as both a writer and a
 // reader must insist.
@@ -63,7 +76,7 @@ func encodePayload(c *Content) []byte {
 		address.ServerKey.SerializeCompressed(),
 		address.ClientKey.SerializeCompressed(),
 	)
-	for _, field := range []uint32{
+	fields := []uint32{
 		address.ProtocolVersion,
 		uint32(address.ClientLocator.Family),
 		address.ClientLocator.Index,
@@ -72,8 +85,11 @@ func encodePayload(c *Content) []byte {
 		uint32(address.ChangeFamily),
 		uint32(address.FirstHeight),
 		uint32(address.FamiliesFirstHeight),
-		uint32(len(c.Token)),
-	} {
+	}
+	if c.PairAccepted {
+		fields = append(fields, evidenceAccepted)
+	}
+	for _, field := range append(fields, uint32(len(c.Token))) {
 		data = binary.BigEndian.AppendUint32(data, field)
 	}
 
@@ -83,9 +99,9 @@ func encodePayload(c *Content) []byte {
 // decodePayload is the inverse of encodePayload. It accepts nothing that
 // encodePayload would not have written.
 func decodePayload(data []byte, header *Header) (*Content, error) {
-	if len(data) < payloadSize {
-		return nil, refuse(Incomplete, "%d bytes of contents",
-			len(data))
+	data, err := cutEvidence(data, header.Version)
+	if err != nil {
+		return nil, err
 	}
 	server, serverErr := decodeKey(data[:keySize])
 	client, clientErr := decodeKey(data[keySize : 2*keySize])
@@ -121,12 +137,37 @@ func decodePayload(data []byte, header *Header) (*Content, error) {
 			FirstHeight:         int32(field(6)),
 			FamiliesFirstHeight: int32(field(7)),
 		},
+		PairAccepted: header.Version == acceptedVersion,
 	}
 	if err := content.validate(); err != nil {
 		return nil, refuse(Incomplete, "%v", err)
 	}
 
 	return content, nil
+}
+
+// cutEvidence checks the size of a payload and returns it without the number
+// that only version 2 has.
+func cutEvidence(data []byte, version uint16) ([]byte, error) {
+	const at = payloadSize - fieldSize
+
+	accepted := version == acceptedVersion
+	if len(data) < payloadSize || accepted &&
+		len(data) < payloadSize+fieldSize {
+
+		return nil, refuse(Incomplete, "%d bytes of contents",
+			len(data))
+	}
+	if !accepted {
+		return data, nil
+	}
+
+	evidence := binary.BigEndian.Uint32(data[at:])
+	if evidence != evidenceAccepted {
+		return nil, refuse(Incomplete, "evidence %d", evidence)
+	}
+
+	return slices.Concat(data[:at], data[at+fieldSize:]), nil
 }
 
 // decodeKey parses a compressed public key.

@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 
 	"github.com/looprecovery/looprecovery/internal/durable"
 )
@@ -10,32 +11,42 @@ import (
 // The methods below are the parts of Publish and Import, for a caller who has a
 // store of its own for each place because places fail, and hang, one by one.
 
-// Find returns the bytes of a valid backup of a generation from the first place
-// that has one, and its contents; nil if there is none. An error is that of a
-// place that could not be read.
+// Find returns the bytes of a valid backup of a generation and its contents; nil
+// if there is none. It is that of the first place that has one, but one whose
+// pair was proven comes before one whose pair a person accepted. An error is
+// that of a place that could not be read.
 func (s *Store) Find(ctx context.Context, content *Content, keys Keys) (
-	[]byte, *Content, error) {
+	data []byte, found *Content, failed error) {
 
-	var failed error
 	for _, place := range s.places {
 		entries, err := s.generationIn(ctx, place, content, keys)
 		if err != nil {
 			failed = &PlaceError{Place: place, Err: err}
 		}
 		for _, entry := range entries {
-			if !entry.protects(content) {
+			if !entry.protects(content) || found != nil &&
+				!entry.Content.outranks(found) {
+
 				continue
 			}
-			data, err := durable.ReadFile(
-				s.files, entry.Path, MaxFileSize,
-			)
-			if err == nil && sha256.Sum256(data) == entry.SHA256 {
-				return data, entry.Content, nil
+			read, err := s.again(entry)
+			if err == nil {
+				data, found = read, entry.Content
 			}
 		}
 	}
 
-	return nil, nil, failed
+	return data, found, failed
+}
+
+// again reads a file that was judged, which must still be what it was.
+func (s *Store) again(entry Entry) ([]byte, error) {
+	data, err := durable.ReadFile(s.files, entry.Path, MaxFileSize)
+	if err == nil && sha256.Sum256(data) != entry.SHA256 {
+		err = fmt.Errorf("%s changed since it was judged", entry.Path)
+	}
+
+	return data, err
 }
 
 // PublishBytes is Publish with the bytes of the file given.
@@ -49,15 +60,16 @@ func (s *Store) PublishBytes(ctx context.Context, data []byte,
 }
 
 // Conflict returns a *ConflictError if a valid backup in one of the places
-// claims the token of a generation with different contents. A place that cannot
-// be read is none.
+// contradicts a generation. What cannot be read contradicts nothing.
 func (s *Store) Conflict(ctx context.Context, content *Content,
 	keys Keys) error {
 
 	for _, place := range s.places {
 		entries, _ := s.generationIn(ctx, place, content, keys)
 		for _, entry := range entries {
-			if entry.Verdict == OK && !entry.protects(content) {
+			if entry.Verdict == OK &&
+				content.ContradictedBy(entry.Content) {
+
 				return &ConflictError{Path: entry.Path}
 			}
 		}

@@ -37,6 +37,10 @@ type PlaceReport struct {
 	// Status is the outcome.
 	Status Status
 
+	// Promise says what a power cut could have left while the file was
+	// Written. The place keeps its promise for all files.
+	Promise durable.Promise
+
 	// Err is the cause of a failure.
 	Err error
 }
@@ -51,13 +55,23 @@ type Report struct {
 // and the backup published beside it under a free name. All places get the same
 // bytes. The error is that of the data directory; failures in other places are
 // in the report.
+//
+// A backup whose pair a person accepted gets a proven one beside it as soon as
+// the pair is proven, or was proven to another place. One that is to be accepted
+// is refused with a *ConflictError where a valid backup contradicts it: only a
+// proof may stand against what is there.
 func (s *Store) Publish(ctx context.Context, content *Content, keys Keys) (
 	Report, error) {
 
 	s.writing.Lock()
 	defer s.writing.Unlock()
 
-	data, err := s.bytesOf(ctx, content, keys)
+	if content.PairAccepted {
+		if err := s.Conflict(ctx, content, keys); err != nil {
+			return Report{}, err
+		}
+	}
+	data, content, err := s.bytesOf(ctx, content, keys)
 	if err != nil {
 		return Report{}, err
 	}
@@ -68,8 +82,8 @@ func (s *Store) Publish(ctx context.Context, content *Content, keys Keys) (
 // Import is Publish for a backup that comes from elsewhere, whose contents are
 // given as well. The bytes are published as they are if they are of our own
 // format; from a file of the older one a new file is made. Another valid backup
-// that claims the same token with different contents, in any place, is refused
-// with a *ConflictError: nobody could tell later which of the two is right.
+// that contradicts it, in any place and either format, makes it be refused with
+// a *ConflictError: see Content.ContradictedBy.
 func (s *Store) Import(ctx context.Context, data []byte, content *Content,
 	keys Keys) (Report, error) {
 
@@ -83,7 +97,7 @@ func (s *Store) Import(ctx context.Context, data []byte, content *Content,
 
 	if FormatOf(data) != Native {
 		var err error
-		data, err = s.bytesOf(ctx, content, keys)
+		data, content, err = s.bytesOf(ctx, content, keys)
 		if err != nil {
 			return Report{}, err
 		}
@@ -120,41 +134,44 @@ func (s *Store) publish(ctx context.Context, content *Content, data []byte,
 	return report, report.Places[0].Err
 }
 
-// bytesOf returns the file of a generation: that of a place which has it, or a
-// new one.
+// bytesOf returns the file of a generation, that of a place which has it or a
+// new one, and its contents.
 func (s *Store) bytesOf(ctx context.Context, content *Content, keys Keys) (
-	[]byte, error) {
+	[]byte, *Content, error) {
 
-	data, _, err := s.Find(ctx, content, keys)
+	data, found, err := s.Find(ctx, content, keys)
 	switch {
 	case data != nil:
-		return data, nil
+		return data, found, nil
 
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 
 	case err != nil:
 		log.Warnf("Looking for a backup: %v", err)
 	}
+	data, err = Seal(content, keys, rand.Reader)
 
-	return Seal(content, keys, rand.Reader)
+	return data, content, err
 }
 
-// generationIn judges the files in a place that have a name of a generation's
-// backup.
+// generationIn judges the files in a place, of either format, whose name claims
+// the token of a generation.
 func (s *Store) generationIn(ctx context.Context, place string,
 	content *Content, keys Keys) ([]Entry, error) {
 
 	return s.listPlace(ctx, place, keys, func(name parsedName) bool {
-		return name.format == Native && name.tokenID == content.TokenID
+		return name.tokenID == content.TokenID
 	})
 }
 
 // protects reports whether a file is a backup of a generation. One of the older
-// format is not enough: it does not tell the index of the client key.
+// format is not enough: it does not tell the index of the client key. Nor is one
+// whose pair a person accepted, once the pair is proven.
 func (e *Entry) protects(content *Content) bool {
 	return e.Verdict == OK && e.Format == Native &&
-		e.Content.sameGeneration(content)
+		e.Content.SameGeneration(content) &&
+		(content.PairAccepted || !e.Content.PairAccepted)
 }
 
 // publishIn makes sure that one place holds a backup of a generation.
@@ -162,11 +179,8 @@ func (s *Store) publishIn(ctx context.Context, report *PlaceReport,
 	content *Content, data []byte, keys Keys) error {
 
 	entries, err := s.generationIn(ctx, report.Place, content, keys)
-	if _, unreadable := s.files.Stat(report.Place); unreadable != nil {
-		return unreadable
-	}
-	if err != nil {
-		log.Warnf("A file in %s cannot be read: %v", report.Place, err)
+	if err != nil && !errors.Is(err, ErrCrowded) {
+		return err
 	}
 	for _, entry := range entries {
 		if entry.protects(content) {
@@ -177,11 +191,12 @@ func (s *Store) publishIn(ctx context.Context, report *PlaceReport,
 	for number := range maxCopies + 1 {
 		name := fileName(content.TokenID, content.TokenCreated, number)
 		path := filepath.Join(report.Place, name)
-		err := durable.Publish(
+		promise, err := durable.Publish(
 			s.files, report.Place, name, data, filePerm,
 		)
 		switch {
 		case err == nil:
+			report.Promise = promise
 			return s.confirm(report, path, keys)
 
 		case !errors.Is(err, fs.ErrExist):

@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -149,7 +148,7 @@ type brokenFile struct {
 }
 
 // Open implements durable.FS.
-func (b *brokenFile) Open(path string) (io.ReadCloser, error) {
+func (b *brokenFile) Open(path string) (durable.Handle, error) {
 	if path == b.path {
 		return nil, syscall.EIO
 	}
@@ -177,11 +176,15 @@ func TestUnreadableFile(t *testing.T) {
 	require.Equal(t, []string{path}, report.Places[0].InTheWay)
 
 	entries, err := store.List(t.Context(), keys)
-	var place *PlaceError
-	require.ErrorAs(t, err, &place)
-	require.ErrorIs(t, err, syscall.EIO)
-	require.Len(t, entries, 1)
-	require.Equal(t, OK, entries[0].Verdict)
+	require.NoError(t, err)
+	require.Len(t, entries, 2)
+	verdicts := map[string]Verdict{}
+	for _, entry := range entries {
+		verdicts[entry.Path] = entry.Verdict
+	}
+	require.Equal(t, map[string]Verdict{
+		path: Unreadable, report.Places[0].Path: OK,
+	}, verdicts)
 }
 
 // TestReceiveDamaged checks that a file which was received before and is damaged

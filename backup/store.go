@@ -3,10 +3,8 @@ package backup
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"sync"
 
@@ -14,15 +12,8 @@ import (
 )
 
 const (
-	// receivedName is the directory, below the data directory, for files
-	// that clients sent.
-	receivedName = "received"
-
 	// filePerm are the permissions of a backup: it never changes.
 	filePerm = 0o400
-
-	// maxEntries bounds the number of files that are judged in one place.
-	maxEntries = 10_000
 )
 
 // Store is the set of places where backups are kept. Its methods can be called
@@ -58,7 +49,8 @@ func (s *Store) OnOneDisk() bool {
 
 // List judges every file in every place whose name claims to be a backup. An
 // error consists of *PlaceError only, for the places that could not be read, or
-// not completely; the entries of everything else are returned beside it.
+// not completely (ErrCrowded); the entries of everything else are returned
+// beside it. A file that cannot be read is an entry with that verdict.
 func (s *Store) List(ctx context.Context, keys Keys) ([]Entry, error) {
 	var (
 		entries []Entry
@@ -79,74 +71,46 @@ func (s *Store) List(ctx context.Context, keys Keys) ([]Entry, error) {
 	return entries, errors.Join(failed...)
 }
 
-// listPlace judges the files in one place that are wanted.
-func (s *Store) listPlace(ctx context.Context, place string, keys Keys,
-	wanted func(parsedName) bool) ([]Entry, error) {
-
-	files, err := s.files.ReadDir(place)
-	if err != nil {
-		return nil, err
-	}
-
-	var (
-		entries []Entry
-		failed  []error
-	)
-	for _, file := range files {
-		name, ok := parseName(file.Name())
-		if !ok || !wanted(name) {
-			continue
-		}
-		if len(entries) == maxEntries {
-			failed = append(failed, fmt.Errorf("more than %d "+
-				"backups", maxEntries))
-			break
-		}
-		if err := ctx.Err(); err != nil {
-			return entries, err
-		}
-
-		entry, err := s.Judge(filepath.Join(place, file.Name()), keys)
-		switch {
-		// It was taken away meanwhile.
-		case errors.Is(err, fs.ErrNotExist):
-
-		case err != nil:
-			failed = append(failed, err)
-
-		default:
-			entries = append(entries, entry)
-		}
-	}
-
-	return entries, errors.Join(failed...)
-}
-
-// Judge reads and judges one file. What is wrong with its contents is a
-// verdict; an error means that it could not be read.
+// Judge reads and judges one file. What is wrong with it, its kind included, is
+// a verdict; an error means that it could not be read. It never waits for the
+// other end of a named pipe.
 func (s *Store) Judge(path string, keys Keys) (Entry, error) {
 	entry := Entry{Path: path, Place: filepath.Dir(path)}
 
-	info, err := s.files.Stat(path)
-	if err != nil {
-		return entry, err
-	}
-	entry.Size, entry.ModTime = info.Size(), info.ModTime()
-	if !info.Mode().IsRegular() || info.Size() > MaxFileSize {
+	data, err := s.read(&entry)
+	var kind *durable.KindError
+	switch {
+	case errors.As(err, &kind):
+		entry.Verdict, entry.Detail = NotABackup, kind.Kind()
+		return entry, nil
+
+	case errors.Is(err, durable.ErrTooLarge):
 		entry.Verdict = NotABackup
-		entry.Detail = fmt.Sprintf("%v, %d bytes", info.Mode(),
-			info.Size())
+		entry.Detail = fmt.Sprintf("%d bytes", entry.Size)
 
 		return entry, nil
-	}
-	data, err := durable.ReadFile(s.files, path, MaxFileSize)
-	if err != nil {
+
+	case err != nil:
 		return entry, err
 	}
 	// A received file has a name of our own making.
 	named := entry.Place != s.received()
 
 	return s.judgeData(entry, data, keys, named)
+}
+
+// read reads an entry's file and describes it.
+func (s *Store) read(entry *Entry) ([]byte, error) {
+	file, info, err := durable.Open(s.files, entry.Path, MaxFileSize)
+	if info != nil {
+		entry.Size, entry.ModTime = info.Size(), info.ModTime()
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+
+	return durable.ReadAll(file, entry.Path, MaxFileSize)
 }
 
 // JudgeBytes judges a file that is not on this machine. Its name must match the
@@ -259,58 +223,4 @@ func (s *Store) checkNetwork(network string) error {
 	}
 
 	return nil
-}
-
-// Receive stores the bytes of a file that a client sent, before anything else
-// is done with them, and returns where. Equal bytes are stored once.
-func (s *Store) Receive(data []byte) (string, error) {
-	if len(data) > MaxFileSize {
-		return "", refuse(NotABackup, "%d bytes", len(data))
-	}
-
-	s.writing.Lock()
-	defer s.writing.Unlock()
-
-	if err := durable.EnsureDir(s.files, s.received()); err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(data)
-	name := hex.EncodeToString(sum[:]) + ".lrb"
-	path := filepath.Join(s.received(), name)
-	err := durable.Publish(s.files, s.received(), name, data, filePerm)
-	if errors.Is(err, fs.ErrExist) {
-		err = s.sameBytes(path, sum)
-	}
-	if err != nil {
-		return "", err
-	}
-	_ = durable.Sweep(s.files, s.received(), durable.Leftovers{
-		Owns:  func(string) bool { return true },
-		Keep:  leftovers.Keep,
-		Limit: MaxFileSize,
-	})
-
-	return path, nil
-}
-
-// sameBytes makes sure that a file that was received before is durable, and
-// still what it was then.
-func (s *Store) sameBytes(path string, sum [32]byte) error {
-	data, err := durable.ReadFile(s.files, path, MaxFileSize)
-	if err != nil {
-		return err
-	}
-	if sha256.Sum256(data) != sum {
-		return fmt.Errorf("%s was damaged since it was received: move "+
-			"it away and send the file again", path)
-	}
-
-	return errors.Join(
-		s.files.SyncDir(path), s.files.SyncDir(filepath.Dir(path)),
-	)
-}
-
-// received is the directory for files that clients sent.
-func (s *Store) received() string {
-	return filepath.Join(s.places[0], receivedName)
 }

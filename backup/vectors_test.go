@@ -214,8 +214,8 @@ func (m *vectorMaker) damaged() {
 			name, resum(bad))
 	}
 	newer := bytes.Clone(file)
-	newer[9] = 2
-	m.add(NewerVersion, "version 2", name, resum(newer))
+	newer[9] = 3
+	m.add(NewerVersion, "version 3", name, resum(newer))
 }
 
 // foreign adds files of another seed, and names that lie.
@@ -395,8 +395,8 @@ func TestVectors(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, len(made.vectors), minVectors)
 	for _, verdict := range Verdicts() {
-		// It takes an lnd to see what it derives.
-		if verdict != KeyNotDerivable {
+		// It takes an lnd to see what it derives, and a disk to fail.
+		if verdict != KeyNotDerivable && verdict != Unreadable {
 			require.True(t, slices.Contains(verdicts, verdict),
 				verdict)
 		}

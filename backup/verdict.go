@@ -20,6 +20,7 @@ var verdicts = map[Verdict]verdictInfo{
 	NameMismatch:    {states.NameMismatch, 26},
 	KeyNotDerivable: {states.KeyNotDerivable, 27},
 	DoesNotOpen:     {states.DoesNotOpen, 28},
+	Unreadable:      {states.PlaceUnreadable, 29},
 }
 
 // Verdicts returns the closed list of verdicts, OK first, in the order of their
@@ -28,6 +29,7 @@ func Verdicts() []Verdict {
 	return []Verdict{
 		OK, NotABackup, Corrupt, OtherSeed, OtherNetwork, NewerVersion,
 		Incomplete, NameMismatch, KeyNotDerivable, DoesNotOpen,
+		Unreadable,
 	}
 }
 

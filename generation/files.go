@@ -111,7 +111,7 @@ func (f *Files) probe(name string) (TokenProbe, error) {
 // Place publishes the token file durably. A file that is there already is left
 // as it is, and the error wraps fs.ErrExist.
 func (f *Files) Place(token []byte) error {
-	err := durable.Publish(f.files, f.dir, tokenName, token, tokenPerm)
+	_, err := durable.Publish(f.files, f.dir, tokenName, token, tokenPerm)
 
 	// That it stays, readable by its owner alone, is no failure of this
 	// call.
@@ -155,11 +155,21 @@ func (f *Files) SetAside() (string, error) {
 
 	// Upstream leaves a file readable by its owner alone; make sure.
 	path := filepath.Join(f.dir, tokenName)
-	if err := f.files.Chmod(path, tokenPerm); err != nil {
+	if err := f.protect(path); err != nil {
 		return "", err
 	}
 	target := filepath.Join(dir, fmt.Sprintf("unreadable-%d-%s",
 		time.Now().UnixNano(), hex.EncodeToString(probe.SHA256[:8])))
 
 	return target, durable.Move(f.files, path, target)
+}
+
+// protect makes a file readable by its owner alone, if that can be said here.
+func (f *Files) protect(path string) error {
+	file, err := f.files.Open(path)
+	if err != nil {
+		return err
+	}
+
+	return errors.Join(file.Chmod(tokenPerm), file.Close())
 }

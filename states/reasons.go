@@ -190,7 +190,7 @@ var explanations = map[Reason]Explanation{
 		"loop recover --backup_file FILE",
 	},
 	PlaceUnreadable: {
-		"A backup place cannot be read.",
+		"A backup place, or a file in it, cannot be read.",
 		"Nothing was written.",
 		"check the place's permissions and mount, then: " +
 			"loop recover resume",

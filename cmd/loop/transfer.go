@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -108,13 +109,13 @@ func (a *app) exportBackup(ctx context.Context, cmd *cli.Command) error {
 // away.
 func writeExport(path string, file *recoveryrpc.BackupFile) (string, error) {
 	files := durable.OS()
-	info, err := files.Stat(path)
+	info, err := os.Stat(path)
 	if err == nil && info.IsDir() {
 		// The name is the daemon's: it must not lead elsewhere.
 		path = filepath.Join(path, filepath.Base(file.GetName()))
 	}
 
-	err = durable.Publish(
+	_, err = durable.Publish(
 		files, filepath.Dir(path), filepath.Base(path),
 		file.GetContent(), exportedPerm,
 	)

@@ -1,6 +1,7 @@
 package durable_test
 
 import (
+	"io/fs"
 	"syscall"
 	"testing"
 
@@ -45,7 +46,7 @@ func publishFaults(t *testing.T, can crash.Capability, cause error) {
 
 			return cause
 		})
-		err := durable.Publish(
+		_, err := durable.Publish(
 			disk, "/d", "name", []byte("data"), 0o400,
 		)
 		if !failed {
@@ -70,14 +71,83 @@ func publishFaults(t *testing.T, can crash.Capability, cause error) {
 	require.GreaterOrEqual(t, failures, 6)
 }
 
-// TestPublishNowhere checks that a file system that has neither hard links nor
-// a rename that refuses to replace gets no file at all: anything else could
-// destroy one.
-func TestPublishNowhere(t *testing.T) {
-	disk := crash.New(0, "/d")
-	err := durable.Publish(disk, "/d", "name", []byte("data"), 0o600)
-	require.ErrorIs(t, err, syscall.EPERM)
-	require.Empty(t, disk.Files())
+// refusals are the ways in which real file systems say that they have neither
+// hard links nor a rename that refuses to replace.
+var refusals = []error{
+	syscall.ENOSYS, syscall.ENOTSUP, syscall.EINVAL, syscall.EPERM,
+}
+
+// TestPublishTorn checks that a file system which has neither gets its file all
+// the same, that nothing is replaced there, and that the weaker promise is
+// said.
+func TestPublishTorn(t *testing.T) {
+	for _, refusal := range refusals {
+		disk := crash.New(0, "/d")
+		disk.Refuse(refusal)
+		for _, want := range []error{nil, fs.ErrExist} {
+			promise, err := durable.Publish(
+				disk, "/d", "name", []byte("data"), 0o400,
+			)
+			require.ErrorIs(t, err, want)
+			require.Equal(t, durable.MaybeTorn, promise)
+		}
+		require.Equal(t, map[string][]byte{
+			"/d/name": []byte("data"),
+		}, disk.Files())
+		for cut := range disk.Cuts() {
+			require.Equal(t, "data",
+				string(cut.Files()["/d/name"]))
+		}
+	}
+}
+
+// TestPublishTornFaults checks that no failing disk makes such a file system
+// claim a file that is not there, or lose one that was.
+func TestPublishTornFaults(t *testing.T) {
+	for first := 0; ; first++ {
+		failed := false
+		disk := crash.New(0, "/d")
+		disk.Fail(func(step int) error {
+			failed = failed || step == first
+			if step == first {
+				return syscall.EIO
+			}
+
+			return nil
+		})
+		promise, err := durable.Publish(
+			disk, "/d", "name", []byte("data"), 0o400,
+		)
+		if err == nil {
+			require.Equal(t, durable.MaybeTorn, promise)
+			require.Equal(t, "data", string(disk.Files()["/d/name"]))
+		}
+		if !failed {
+			require.NoError(t, err)
+			break
+		}
+	}
+}
+
+// TestMoveCopies checks that a file can be moved where it cannot be renamed, and
+// that it is there at every step and after every power cut.
+func TestMoveCopies(t *testing.T) {
+	for _, refusal := range refusals {
+		disk := crash.New(0, "/d", "/e")
+		disk.Refuse(refusal)
+		require.NoError(t, disk.Put("/d/a", []byte("x")))
+		disk.Watch(func() {
+			for cut := range disk.Cuts() {
+				files := cut.Files()
+				whole := string(files["/d/a"]) == "x" ||
+					string(files["/e/b"]) == "x"
+				require.True(t, whole, files)
+			}
+		})
+		require.NoError(t, durable.Move(disk, "/d/a", "/e/b"))
+		require.Equal(t, map[string][]byte{"/e/b": []byte("x")},
+			disk.Files())
+	}
 }
 
 // TestMoveFaults checks that a file keeps a name at every step, and after every

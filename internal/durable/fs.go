@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 )
 
 // FS is the part of a file system that this project's durable files need. Its
@@ -20,21 +22,20 @@ type FS interface {
 	// Remove removes a name.
 	Remove(path string) error
 
-	// Chmod sets the permissions of a file.
-	Chmod(path string, perm fs.FileMode) error
-
 	// SyncDir makes the names in a directory durable, or the contents of a
 	// file that somebody else wrote.
 	SyncDir(path string) error
 
-	// Open opens a file for reading.
-	Open(path string) (io.ReadCloser, error)
+	// Open opens a file for reading. It never waits, whatever is there, and
+	// does not follow a link: what was opened is told by its handle.
+	Open(path string) (Handle, error)
 
-	// Stat describes a file.
-	Stat(path string) (fs.FileInfo, error)
+	// Lstat describes what has a name, and not what a link points to.
+	Lstat(path string) (fs.FileInfo, error)
 
-	// ReadDir lists a directory.
-	ReadDir(path string) ([]fs.DirEntry, error)
+	// ReadDir lists a directory, or the first limit entries of one that has
+	// more: then the error wraps ErrCrowded, beside the entries.
+	ReadDir(path string, limit int) ([]fs.DirEntry, error)
 
 	// Mkdir creates a directory that must not exist.
 	Mkdir(path string, perm fs.FileMode) error
@@ -44,8 +45,7 @@ type FS interface {
 // replacing another.
 type Renamer interface {
 	// RenameNoReplace renames a file in one step. If the new name exists,
-	// nothing changes and the error wraps fs.ErrExist; where the system
-	// cannot do this, it wraps errors.ErrUnsupported.
+	// nothing changes and the error wraps fs.ErrExist.
 	RenameNoReplace(from, to string) error
 }
 
@@ -53,8 +53,22 @@ type Renamer interface {
 type File interface {
 	io.WriteCloser
 
+	// Chmod sets the permissions.
+	Chmod(perm fs.FileMode) error
+
 	// Sync makes the contents durable.
 	Sync() error
+}
+
+// Handle is a file that is being read.
+type Handle interface {
+	io.ReadCloser
+
+	// Stat describes the file that was opened, whatever has its name now.
+	Stat() (fs.FileInfo, error)
+
+	// Chmod sets its permissions.
+	Chmod(perm fs.FileMode) error
 }
 
 // OS returns the operating system's file system.
@@ -62,7 +76,8 @@ func OS() FS {
 	return osFS{}
 }
 
-// osFS implements FS with package os.
+// osFS implements FS with package os. How files are opened, renamed and synced
+// depends on the system.
 type osFS struct{}
 
 var (
@@ -85,61 +100,49 @@ func (osFS) Remove(path string) error {
 	return os.Remove(path)
 }
 
-// Chmod implements FS.
-func (osFS) Chmod(path string, perm fs.FileMode) error {
-	return os.Chmod(path, perm)
-}
-
-// SyncDir implements FS.
-func (osFS) SyncDir(path string) error {
-	file, err := os.Open(path)
+// Open implements FS.
+func (osFS) Open(path string) (Handle, error) {
+	file, err := openFile(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 
-	return errors.Join(file.Sync(), file.Close())
+	return file, nil
 }
 
-// Open implements FS.
-func (osFS) Open(path string) (io.ReadCloser, error) {
-	return os.Open(path)
+// Lstat implements FS.
+func (osFS) Lstat(path string) (fs.FileInfo, error) {
+	return os.Lstat(path)
 }
 
-// Stat implements FS.
-func (osFS) Stat(path string) (fs.FileInfo, error) {
-	return os.Stat(path)
-}
+// ErrCrowded is wrapped by the error for a directory with more entries than are
+// looked at.
+var ErrCrowded = errors.New("too many files")
 
-// ReadDir implements FS.
-func (osFS) ReadDir(path string) ([]fs.DirEntry, error) {
-	return os.ReadDir(path)
+// ReadDir implements FS. The entries are in the order of their names.
+func (osFS) ReadDir(path string, limit int) ([]fs.DirEntry, error) {
+	dir, err := openDir(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = dir.Close() }()
+
+	entries, err := dir.ReadDir(limit + 1)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	if err == nil && len(entries) > limit {
+		entries = entries[:limit]
+		err = fmt.Errorf("%s: %w: over %d", path, ErrCrowded, limit)
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int {
+		return strings.Compare(a.Name(), b.Name())
+	})
+
+	return entries, err
 }
 
 // Mkdir implements FS.
 func (osFS) Mkdir(path string, perm fs.FileMode) error {
 	return os.Mkdir(path, perm)
-}
-
-// ErrTooLarge is wrapped by ReadFile's error for a file over the limit.
-var ErrTooLarge = errors.New("file too large")
-
-// ReadFile reads a file of at most limit bytes. It never reads, nor allocates
-// for, much more than that.
-func ReadFile(files FS, path string, limit int64) ([]byte, error) {
-	file, err := files.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-
-	data, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s: %w: over %d bytes", path,
-			ErrTooLarge, limit)
-	}
-
-	return data, nil
 }

@@ -6,9 +6,15 @@ import (
 	"path/filepath"
 )
 
+// maxCopied is the largest file that is copied where it cannot be renamed, in
+// bytes.
+const maxCopied = 1 << 20
+
 // Move gives a file a new name in another directory of the same file system,
 // durably and replacing nothing. Where the file system has hard links, the file
-// has at least one of the two names at any moment, whatever a power cut undoes.
+// has at least one of the two names at any moment, whatever a power cut undoes;
+// where it has not even a rename that refuses to replace, a copy is durable
+// before the file is removed.
 func Move(files FS, from, to string) error {
 	renamed, err := moveName(files, from, to)
 	if err != nil {
@@ -37,14 +43,38 @@ func moveName(files FS, from, to string) (renamed bool, err error) {
 	}
 
 	renamer, ok := files.(Renamer)
-	if !ok {
+	if ok {
+		renameErr := renamer.RenameNoReplace(from, to)
+		if renameErr == nil {
+			return true, nil
+		}
+		err = errors.Join(err, renameErr)
+		ok = !unable(renameErr)
+	}
+	if ok {
 		return false, err
 	}
-	if renameErr := renamer.RenameNoReplace(from, to); renameErr != nil {
-		return false, errors.Join(err, renameErr)
+	if copyErr := copyFile(files, from, to); copyErr != nil {
+		return false, errors.Join(err, copyErr)
 	}
 
-	return true, nil
+	return false, nil
+}
+
+// copyFile makes a file with the contents and permissions of another.
+func copyFile(files FS, from, to string) error {
+	file, info, err := Open(files, from, maxCopied)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+
+	data, err := ReadAll(file, from, maxCopied)
+	if err != nil {
+		return err
+	}
+
+	return write(files, to, data, info.Mode().Perm())
 }
 
 // EnsureDir makes a directory below an existing one, durably. It is no error if

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"syscall"
 )
 
 const (
@@ -18,52 +19,97 @@ const (
 	dirPerm = 0o700
 )
 
+// Promise says what can be found under a file's name if the power goes while it
+// is written. Afterwards all of it is there, whatever was promised.
+type Promise uint8
+
+const (
+	// AllOrNothing: nothing, or all of it.
+	AllOrNothing Promise = iota
+
+	// MaybeTorn: also a part of it, or its size without its contents. Who
+	// reads the file must be able to tell. A file system that has neither a
+	// rename that refuses to replace nor hard links allows no more.
+	MaybeTorn
+)
+
 // Publish writes a file so that, after any crash or power cut, there is either
 // nothing under its name or all of it. It replaces nothing: if there is a file
 // under the name already, that is left as it is and the error wraps
 // fs.ErrExist.
 //
 // The contents are synced under a temporary name, the file gets its final name
-// by a call that fails if that exists, and the directory is synced. Only after
-// that, and after the file read back as written, does Publish return nil. If it
-// returns another error, the file may or may not be there; a complete one it is
-// in any case.
-func Publish(files FS, dir, name string, data []byte, perm fs.FileMode) error {
-	var unique [uniqueSize]byte
-	// Read never fails: see its documentation.
-	_, _ = rand.Read(unique[:])
-	temp := filepath.Join(dir, tempName(hex.EncodeToString(unique[:]), name))
+// by a call that fails if that exists, and the directory is synced. Where the
+// file system has no such call the file is created under its final name, which
+// replaces nothing either, and the promise is a weaker one: everything else
+// could destroy a file. Only after that, and after the file read back as
+// written, does Publish return nil. If it returns another error, the file may or
+// may not be there, as the promise says.
+func Publish(files FS, dir, name string, data []byte, perm fs.FileMode) (
+	Promise, error) {
+
 	final := filepath.Join(dir, name)
-
-	if err := write(files, temp, data, perm); err != nil {
-		return fmt.Errorf("%s was not written: %w", final, err)
-	}
-	twice, err := rename(files, temp, final)
+	promise, temp, err := place(files, dir, name, data, perm)
 	if err != nil {
-		// Should this fail too, the next Sweep finds the file.
-		_ = files.Remove(temp)
+		return promise, fmt.Errorf("%s was not written: %w", final, err)
+	}
 
-		return fmt.Errorf("%s was not written: %w", final, err)
+	err = files.SyncDir(dir)
+	if promise == MaybeTorn && unable(err) {
+		// Such a file system may not know this either.
+		err = nil
 	}
-	if err := files.SyncDir(dir); err != nil {
-		return fmt.Errorf("%s may not survive a power cut: %w", final,
-			err)
+	if err != nil {
+		return promise, fmt.Errorf("%s may not survive a power cut: %w",
+			final, err)
 	}
-	if twice {
-		// Likewise. The other name is durable by now.
+	if temp != "" {
+		// Should this fail, the next Sweep finds the file. The other
+		// name is durable by now.
 		_ = files.Remove(temp)
 	}
 
 	back, err := ReadFile(files, final, int64(len(data)))
 	if err != nil {
-		return err
+		return promise, err
 	}
 	if !bytes.Equal(back, data) {
-		return fmt.Errorf("%s does not read back as it was written",
-			final)
+		return promise, fmt.Errorf("%s does not read back as it was "+
+			"written", final)
 	}
 
-	return nil
+	return promise, nil
+}
+
+// place gives a new file its final name in the best way that the file system
+// knows. It returns the temporary name if the file still has that, too.
+func place(files FS, dir, name string, data []byte, perm fs.FileMode) (
+	promise Promise, temp string, err error) {
+
+	var unique [uniqueSize]byte
+
+	// Read never fails: see its documentation.
+	_, _ = rand.Read(unique[:])
+	temp = filepath.Join(dir, tempName(hex.EncodeToString(unique[:]), name))
+	final := filepath.Join(dir, name)
+
+	if err := write(files, temp, data, perm); err != nil {
+		return AllOrNothing, "", err
+	}
+	twice, err := rename(files, temp, final)
+	if err != nil {
+		// Should this fail too, the next Sweep finds the file.
+		_ = files.Remove(temp)
+	}
+	switch {
+	case unable(err):
+		return MaybeTorn, "", write(files, final, data, perm)
+
+	case err != nil || !twice:
+		return AllOrNothing, "", err
+	}
+
+	return AllOrNothing, temp, nil
 }
 
 // write makes a new file with synced contents and permissions, or leaves none
@@ -73,10 +119,9 @@ func write(files FS, path string, data []byte, perm fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-
 	_, err = file.Write(data)
 	if err == nil && perm != tempPerm {
-		err = ignoreUnsupported(files.Chmod(path, perm))
+		err = ignoreUnsupported(file.Chmod(perm))
 	}
 	if err == nil {
 		err = file.Sync()
@@ -93,23 +138,31 @@ func write(files FS, path string, data []byte, perm fs.FileMode) error {
 // ignoreUnsupported returns nil for the errors of a file system, such as FAT,
 // that cannot do what was asked, and other errors as they are.
 func ignoreUnsupported(err error) error {
-	if errors.Is(err, fs.ErrPermission) ||
-		errors.Is(err, errors.ErrUnsupported) {
-
+	if unable(err) {
 		return nil
 	}
 
 	return err
 }
 
+// unable reports whether an error says that the file system cannot do what was
+// asked, and not that it failed. Each says so in its own way: NFS refuses the
+// flag of renameat2 with EINVAL, FAT a hard link with EPERM, FUSE with ENOSYS or
+// ENOTSUP, and a sandbox whatever it does not know with EPERM. Where that means
+// that this user may not, the next attempt tells.
+func unable(err error) bool {
+	return errors.Is(err, errors.ErrUnsupported) ||
+		errors.Is(err, fs.ErrPermission) ||
+		errors.Is(err, syscall.EINVAL)
+}
+
 // rename gives a temporary file its final name, which must not exist: in one
 // step where the file system can rename without replacing, and by a hard link
-// elsewhere, after which the file has both names. Where neither is to be had the
-// file is not written: everything else could replace one.
+// elsewhere, after which the file has both names.
 func rename(files FS, temp, final string) (twice bool, err error) {
 	if renamer, ok := files.(Renamer); ok {
 		err := renamer.RenameNoReplace(temp, final)
-		if !errors.Is(err, errors.ErrUnsupported) {
+		if !unable(err) {
 			return false, err
 		}
 	}

@@ -1,8 +1,6 @@
 package durable
 
 import (
-	"errors"
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -14,16 +12,11 @@ func (osFS) RenameNoReplace(from, to string) error {
 	err := unix.Renameat2(
 		unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE,
 	)
-	switch {
-	case err == nil:
-		return nil
-
-	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
-		return fmt.Errorf("renameat2: %w", errors.ErrUnsupported)
-
-	default:
+	if err != nil {
 		return &os.LinkError{
 			Op: "renameat2", Old: from, New: to, Err: err,
 		}
 	}
+
+	return nil
 }

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux && !windows
 
 package durable
 
@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// RenameNoReplace implements Renamer: it is not tried outside Linux, where hard
+// RenameNoReplace implements Renamer: it is not tried here, where hard
 // links do.
 func (osFS) RenameNoReplace(_, _ string) error {
 	return fmt.Errorf("renameat2: %w", errors.ErrUnsupported)

@@ -23,8 +23,12 @@ const (
 	// for abandoned: another process may be writing it.
 	tempAge = time.Hour
 
-	// maxSweep bounds the number of files that one Sweep looks at.
-	maxSweep = 1_000
+	// maxSweep and maxSwept bound the number of files that one Sweep reads,
+	// and their bytes; maxSweepDir the entries of the directory. What is
+	// beyond is left for the next one.
+	maxSweep    = 1_000
+	maxSwept    = 64 << 20
+	maxSweepDir = 100_000
 )
 
 // tempName returns the temporary name of a file.
@@ -60,23 +64,26 @@ type Leftovers struct {
 // Sweep removes what crashes left of earlier calls of Publish in a directory:
 // temporary files that another name holds too, byte for byte, and abandoned ones
 // whose contents need not be kept. A file that is the only one to hold something
-// worth keeping is never removed.
+// worth keeping is never removed. What is no regular file, or too large for one
+// of ours, is not looked at.
 func Sweep(files FS, dir string, which Leftovers) error {
-	entries, err := files.ReadDir(dir)
-	if err != nil {
+	entries, err := files.ReadDir(dir, maxSweepDir)
+	if err != nil && !errors.Is(err, ErrCrowded) {
 		return err
 	}
 
 	var (
 		seen   int
+		read   int64
 		failed []error
 	)
 	for _, entry := range entries {
-		final, ok := parseTempName(entry.Name())
-		if !ok || !which.Owns(final) || !entry.Type().IsRegular() {
+		final, size, ok := which.claims(entry)
+		if !ok {
 			continue
 		}
-		if seen++; seen > maxSweep {
+		seen, read = seen+1, read+size
+		if seen > maxSweep || read > maxSwept {
 			break
 		}
 
@@ -95,17 +102,37 @@ func Sweep(files FS, dir string, which Leftovers) error {
 	return errors.Join(failed...)
 }
 
+// claims returns the final name of an unfinished file and its size.
+func (l Leftovers) claims(entry fs.DirEntry) (string, int64, bool) {
+	final, ok := parseTempName(entry.Name())
+	if !ok || !l.Owns(final) || !entry.Type().IsRegular() {
+		return "", 0, false
+	}
+	info, err := entry.Info()
+	if err != nil || info.Size() > l.Limit {
+		return "", 0, false
+	}
+
+	return final, info.Size(), true
+}
+
 // useless reports whether nothing is lost with a temporary file.
 func (l Leftovers) useless(files FS, temp, final string) (bool, error) {
-	data, err := ReadFile(files, temp, l.Limit)
+	file, info, err := Open(files, temp, l.Limit)
 	if err != nil {
+		return false, err
+	}
+	data, err := ReadAll(file, temp, l.Limit)
+	if err := errors.Join(err, file.Close()); err != nil {
 		return false, err
 	}
 
 	// The copy must be durable before this one goes.
 	copied, err := ReadFile(files, final, l.Limit)
+	var other *KindError
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.As(err, &other),
+		errors.Is(err, ErrTooLarge):
 
 	case err != nil:
 		return false, err
@@ -120,10 +147,5 @@ func (l Leftovers) useless(files FS, temp, final string) (bool, error) {
 	if l.Keep(data) {
 		return false, nil
 	}
-	info, err := files.Stat(temp)
-	if err != nil {
-		return false, err
-	}
-
 	return time.Since(info.ModTime()) > tempAge, nil
 }

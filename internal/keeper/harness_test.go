@@ -3,7 +3,6 @@ package keeper
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -114,7 +113,7 @@ func (f *troubled) Identify(path string) (Identity, error) {
 	if err := f.pass(path); err != nil {
 		return Identity{}, err
 	}
-	if _, err := f.FS.ReadDir(path); err != nil {
+	if _, err := f.FS.ReadDir(path, backup.MaxNames); err != nil {
 		return Identity{}, err
 	}
 
@@ -122,12 +121,12 @@ func (f *troubled) Identify(path string) (Identity, error) {
 }
 
 // ReadDir implements durable.FS.
-func (f *troubled) ReadDir(path string) ([]fs.DirEntry, error) {
+func (f *troubled) ReadDir(path string, limit int) ([]fs.DirEntry, error) {
 	if err := f.pass(path); err != nil {
 		return nil, err
 	}
 
-	return f.FS.ReadDir(path)
+	return f.FS.ReadDir(path, limit)
 }
 
 // CreateNew implements durable.FS.
@@ -142,7 +141,7 @@ func (f *troubled) CreateNew(path string, perm fs.FileMode) (durable.File,
 }
 
 // Open implements durable.FS.
-func (f *troubled) Open(path string) (io.ReadCloser, error) {
+func (f *troubled) Open(path string) (durable.Handle, error) {
 	if err := f.pass(path); err != nil {
 		return nil, err
 	}

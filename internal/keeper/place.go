@@ -185,8 +185,8 @@ func isBelow(path, above string) bool {
 
 // holdsBackup reports whether there is a file with a backup's name.
 func (p *place) holdsBackup() bool {
-	entries, err := p.files.ReadDir(p.dir)
-	if err != nil {
+	entries, err := p.files.ReadDir(p.dir, backup.MaxNames)
+	if err != nil && !errors.Is(err, backup.ErrCrowded) {
 		return false
 	}
 	for _, entry := range entries {

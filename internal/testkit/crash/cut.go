@@ -111,6 +111,7 @@ func (f *FS) cutFiles(disk *disk, files []*inode, yield func(*FS) bool) bool {
 			root:    disk.copy(f.root, make(map[*inode]*inode)),
 			renames: f.renames,
 			links:   f.links,
+			refusal: f.refusal,
 		})
 	}
 	for _, contents := range contents(files[0]) {

@@ -2,7 +2,7 @@ package crash
 
 import (
 	"bytes"
-	"io"
+	"cmp"
 	"io/fs"
 	"maps"
 	"path"
@@ -22,6 +22,9 @@ type FS struct {
 	// renames says whether it can rename without replacing, links whether
 	// it has hard links.
 	renames, links bool
+
+	// refusal is the error for what it cannot do.
+	refusal error
 
 	// steps counts the changes that were asked for.
 	steps int
@@ -118,6 +121,32 @@ func (f *FS) Put(name string, data []byte) error {
 	return nil
 }
 
+// PutSpecial makes a durable entry that is no regular file: a named pipe, a
+// socket, a link that leads nowhere. Who reads it has lost.
+func (f *FS) PutSpecial(name string, kind fs.FileMode) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	parent, base, err := f.parent("put", name)
+	if err != nil {
+		return err
+	}
+	special := &inode{mode: kind.Type() | 0o600}
+	parent.names[base] = special
+	parent.storedNames[base] = special
+
+	return nil
+}
+
+// Refuse sets the error with which the file system says that it has no hard
+// links, or no rename without replacing. Real ones differ in that.
+func (f *FS) Refuse(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	f.refusal = err
+}
+
 // Fail makes a change fail if decide, which is given the number of the change
 // from 0 on, returns an error. A write that fails leaves half of its data.
 func (f *FS) Fail(decide func(step int) error) {
@@ -174,7 +203,8 @@ func (f *FS) CreateNew(name string, perm fs.FileMode) (durable.File, error) {
 func (f *FS) Link(existing, name string) error {
 	return f.change("link", name, func() error {
 		if !f.links {
-			return failure("link", name, syscall.EPERM)
+			return failure("link", name, cmp.Or(
+				f.refusal, error(syscall.EPERM)))
 		}
 		file, err := f.find("link", existing)
 		if err != nil {
@@ -189,7 +219,8 @@ func (f *FS) Link(existing, name string) error {
 func (f *FS) RenameNoReplace(from, to string) error {
 	return f.change("rename", to, func() error {
 		if !f.renames {
-			return failure("rename", to, syscall.ENOSYS)
+			return failure("rename", to, cmp.Or(
+				f.refusal, error(syscall.ENOSYS)))
 		}
 		file, err := f.find("rename", from)
 		if err != nil {
@@ -247,18 +278,6 @@ func (f *FS) Remove(name string) error {
 	})
 }
 
-// Chmod implements durable.FS.
-func (f *FS) Chmod(name string, perm fs.FileMode) error {
-	return f.change("chmod", name, func() error {
-		file, err := f.find("chmod", name)
-		if err == nil {
-			file.mode = file.mode.Type() | perm.Perm()
-		}
-
-		return err
-	})
-}
-
 // SyncDir implements durable.FS.
 func (f *FS) SyncDir(name string) error {
 	return f.change("sync", name, func() error {
@@ -279,7 +298,7 @@ func (f *FS) Mkdir(name string, _ fs.FileMode) error {
 }
 
 // Open implements durable.FS.
-func (f *FS) Open(name string) (io.ReadCloser, error) {
+func (f *FS) Open(name string) (durable.Handle, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
@@ -287,16 +306,22 @@ func (f *FS) Open(name string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	if found.mode&fs.ModeSymlink != 0 {
+		return nil, failure("open", name, syscall.ELOOP)
+	}
 
-	return io.NopCloser(bytes.NewReader(bytes.Clone(found.data))), nil
+	return &reader{
+		handle: handle{fs: f, inode: found, name: name},
+		data:   bytes.NewReader(bytes.Clone(found.data)),
+	}, nil
 }
 
-// Stat implements durable.FS.
-func (f *FS) Stat(name string) (fs.FileInfo, error) {
+// Lstat implements durable.FS.
+func (f *FS) Lstat(name string) (fs.FileInfo, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
-	found, err := f.find("stat", name)
+	found, err := f.find("lstat", name)
 	if err != nil {
 		return nil, err
 	}
@@ -305,7 +330,7 @@ func (f *FS) Stat(name string) (fs.FileInfo, error) {
 }
 
 // ReadDir implements durable.FS.
-func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
+func (f *FS) ReadDir(name string, limit int) ([]fs.DirEntry, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
@@ -319,6 +344,11 @@ func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 
 	var entries []fs.DirEntry
 	for _, child := range slices.Sorted(maps.Keys(found.names)) {
+		if len(entries) == limit {
+			return entries, failure(
+				"readdir", name, durable.ErrCrowded,
+			)
+		}
 		entries = append(entries, fs.FileInfoToDirEntry(
 			found.names[child].info(child),
 		))
@@ -440,7 +470,7 @@ func (i *inode) sync() {
 	i.stored = bytes.Clone(i.data)
 }
 
-// handle is a file that is being written.
+// handle is a file that is open.
 type handle struct {
 	fs    *FS
 	inode *inode
@@ -475,7 +505,40 @@ func (h *handle) Sync() error {
 	})
 }
 
+// Chmod sets the file's permissions.
+func (h *handle) Chmod(perm fs.FileMode) error {
+	return h.fs.change("chmod", h.name, func() error {
+		h.inode.mode = h.inode.mode.Type() | perm.Perm()
+		return nil
+	})
+}
+
 // Close closes the file. It makes nothing durable.
 func (h *handle) Close() error {
 	return nil
+}
+
+// reader is a file that is being read.
+type reader struct {
+	handle
+
+	data *bytes.Reader
+}
+
+// Read reads what was in the file when it was opened. Nothing but a regular file
+// may be read: a real one would keep the reader waiting.
+func (r *reader) Read(into []byte) (int, error) {
+	if !r.inode.mode.IsRegular() {
+		return 0, failure("read", r.name, syscall.EAGAIN)
+	}
+
+	return r.data.Read(into)
+}
+
+// Stat describes the file.
+func (r *reader) Stat() (fs.FileInfo, error) {
+	r.fs.mu.Lock()
+	defer r.fs.mu.Unlock()
+
+	return r.inode.info(path.Base(r.name)), nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"io"
 	"io/fs"
 	"path"
 	"sync"
@@ -75,13 +74,6 @@ func (d *Disk) Remove(name string) error {
 	})
 }
 
-// Chmod sets the permissions of a file.
-func (d *Disk) Chmod(name string, perm fs.FileMode) error {
-	return d.do("disk.Chmod", name, func(files *crash.FS) error {
-		return files.Chmod(name, perm)
-	})
-}
-
 // SyncDir makes the names in a directory durable.
 func (d *Disk) SyncDir(name string) error {
 	return d.do("disk.SyncDir", name, func(files *crash.FS) error {
@@ -90,20 +82,24 @@ func (d *Disk) SyncDir(name string) error {
 }
 
 // Open opens a file for reading.
-func (d *Disk) Open(name string) (reader io.ReadCloser, err error) {
+func (d *Disk) Open(name string) (handle durable.Handle, err error) {
 	err = d.do("disk.Open", name, func(files *crash.FS) error {
-		reader, err = files.Open(name)
+		opened, err := files.Open(name)
+		handle = &diskHandle{Handle: opened, disk: d, name: name}
 
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
 
-	return reader, err
+	return handle, nil
 }
 
-// Stat describes a file.
-func (d *Disk) Stat(name string) (info fs.FileInfo, err error) {
-	err = d.do("disk.Stat", name, func(files *crash.FS) error {
-		info, err = files.Stat(name)
+// Lstat describes what has a name.
+func (d *Disk) Lstat(name string) (info fs.FileInfo, err error) {
+	err = d.do("disk.Lstat", name, func(files *crash.FS) error {
+		info, err = files.Lstat(name)
 
 		return err
 	})
@@ -112,9 +108,11 @@ func (d *Disk) Stat(name string) (info fs.FileInfo, err error) {
 }
 
 // ReadDir lists a directory.
-func (d *Disk) ReadDir(name string) (entries []fs.DirEntry, err error) {
+func (d *Disk) ReadDir(name string, limit int) (entries []fs.DirEntry,
+	err error) {
+
 	err = d.do("disk.ReadDir", name, func(files *crash.FS) error {
-		entries, err = files.ReadDir(name)
+		entries, err = files.ReadDir(name, limit)
 
 		return err
 	})
@@ -239,6 +237,13 @@ func (f *diskFile) Write(data []byte) (count int, err error) {
 	return count, err
 }
 
+// Chmod sets the permissions.
+func (f *diskFile) Chmod(perm fs.FileMode) error {
+	return f.disk.do("disk.Chmod", f.name, func(*crash.FS) error {
+		return f.file.Chmod(perm)
+	})
+}
+
 // Sync makes the contents durable.
 func (f *diskFile) Sync() error {
 	return f.disk.do("disk.Sync", f.name, func(*crash.FS) error {
@@ -249,4 +254,19 @@ func (f *diskFile) Sync() error {
 // Close closes the file.
 func (f *diskFile) Close() error {
 	return f.file.Close()
+}
+
+// diskHandle is a file that is being read.
+type diskHandle struct {
+	durable.Handle
+
+	disk *Disk
+	name string
+}
+
+// Chmod sets the permissions.
+func (h *diskHandle) Chmod(perm fs.FileMode) error {
+	return h.disk.do("disk.Chmod", h.name, func(*crash.FS) error {
+		return h.Handle.Chmod(perm)
+	})
 }

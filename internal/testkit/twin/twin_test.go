@@ -302,7 +302,11 @@ func TestDisk(t *testing.T) {
 	data := []byte("data")
 	name := DataDir + "/file"
 	publish := func() error {
-		return durable.Publish(w.Disk, DataDir, "file", data, 0o400)
+		_, err := durable.Publish(
+			w.Disk, DataDir, "file", data, 0o400,
+		)
+
+		return err
 	}
 
 	w.SetHook(FailAt(Point{Call: "disk.SyncDir"}, 1, ErrCrashed))
@@ -314,9 +318,10 @@ func TestDisk(t *testing.T) {
 		again.SetHook(FailAt(
 			Point{Call: "disk.SyncDir"}, 1, ErrCrashed,
 		))
-		require.Error(t, durable.Publish(
+		_, err := durable.Publish(
 			again.Disk, DataDir, "file", data, 0o400,
-		))
+		)
+		require.Error(t, err)
 		if !again.Disk.PowerCut(nth) {
 			break
 		}
@@ -350,9 +355,9 @@ func TestDisk(t *testing.T) {
 	require.False(t, ok)
 
 	w.Disk.Break(DataDir, errFault)
-	_, err := w.Disk.ReadDir(DataDir)
+	_, err := w.Disk.ReadDir(DataDir, 1)
 	require.ErrorIs(t, err, errFault)
-	_, err = w.Disk.Stat(name)
+	_, err = w.Disk.Lstat(name)
 	require.ErrorIs(t, err, errFault)
 }
 
