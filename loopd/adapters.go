@@ -19,6 +19,8 @@ import (
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/internal/durable"
+	"github.com/looprecovery/looprecovery/internal/keeper"
 	"github.com/looprecovery/looprecovery/staticaddr"
 )
 
@@ -257,43 +259,30 @@ func (p *chainPort) BlockTime(ctx context.Context, height int32) (time.Time,
 	return header.Timestamp, nil
 }
 
-// backupPort implements actions.Backups on the backup places.
-type backupPort struct {
-	node  *lndNode
-	store *backup.Store
+// newKeeper returns what keeps the backups.
+func (d *Daemon) newKeeper(files durable.FS) *keeper.Keeper {
+	return keeper.New(d.shutdown, keeper.Config{
+		Network:       d.cfg.Network,
+		DataDir:       d.cfg.DataDir,
+		Places:        d.cfg.Recovery.BackupDirs,
+		Files:         files,
+		Memory:        d.journal.Keeper(),
+		Keys:          d.backupKeys,
+		Node:          d.nodePort,
+		Chain:         d.chain,
+		Tokens:        d.tokens,
+		Rows:          d.database,
+		IndexBound:    d.cfg.Recovery.KeySearch,
+		CheckInterval: d.cfg.Recovery.CheckInterval,
+	})
 }
 
-// A compile-time check of the port.
-var _ actions.Backups = (*backupPort)(nil)
-
-// keys returns the keys of this lnd's seed. They are not kept.
-func (p *backupPort) keys(ctx context.Context) (backup.Keys, error) {
-	lnd, err := p.node.get()
+// backupKeys returns the keys of this lnd's seed. They are not kept.
+func (d *Daemon) backupKeys(ctx context.Context) (backup.Keys, error) {
+	lnd, err := d.node.get()
 	if err != nil {
 		return backup.Keys{}, err
 	}
 
 	return backup.DeriveKeys(ctx, lnd.Signer)
-}
-
-// List implements actions.Backups.
-func (p *backupPort) List(ctx context.Context) ([]backup.Entry, error) {
-	keys, err := p.keys(ctx)
-	if err != nil {
-		return nil, err
-	}
-
-	return p.store.List(ctx, keys)
-}
-
-// Judge implements actions.Backups.
-func (p *backupPort) Judge(ctx context.Context, path string) (backup.Entry,
-	error) {
-
-	keys, err := p.keys(ctx)
-	if err != nil {
-		return backup.Entry{}, err
-	}
-
-	return p.store.Judge(path, keys)
 }

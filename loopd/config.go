@@ -12,6 +12,7 @@ import (
 	"github.com/lightningnetwork/lnd/lncfg"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/internal/keeper"
 )
 
 const (
@@ -150,14 +151,28 @@ func (c *RecoveryConfig) validate() error {
 		return fmt.Errorf("--recovery.checkinterval must be 0 or at "+
 			"least %v", minCheckInterval)
 	}
-	if int(c.MinCopies) > len(c.BackupDirs) {
-		return fmt.Errorf("--recovery.mincopies asks for %d copies, "+
-			"but %d further backup directories are given",
-			c.MinCopies, len(c.BackupDirs))
+	return c.validatePlaces()
+}
+
+// validatePlaces cleans the backup places, each of which counts once.
+func (c *RecoveryConfig) validatePlaces() error {
+	dirs := make([]string, len(c.BackupDirs))
+	for i, dir := range c.BackupDirs {
+		// An empty path would be cleaned to the working directory.
+		if dir != "" {
+			dirs[i] = lncfg.CleanAndExpandPath(dir)
+		}
 	}
 
-	for i, dir := range c.BackupDirs {
-		c.BackupDirs[i] = lncfg.CleanAndExpandPath(dir)
+	places, err := keeper.CleanPlaces(dirs)
+	if err != nil {
+		return fmt.Errorf("--recovery.backupdir: %w", err)
+	}
+	c.BackupDirs = places
+	if int(c.MinCopies) > len(places) {
+		return fmt.Errorf("--recovery.mincopies asks for %d copies, "+
+			"but %d further backup directories are given",
+			c.MinCopies, len(places))
 	}
 
 	return nil

@@ -71,6 +71,13 @@ func TestConfigRefused(t *testing.T) {
 		{"--recovery.checkinterval=-1s"},
 		{"--recovery.autorestore=maybe"},
 		{"--recovery.mincopies=1"},
+		{"--recovery.backupdir="},
+		{"--recovery.backupdir=relative/path"},
+		// One directory holds one copy, however often it is named.
+		{
+			"--recovery.mincopies=2", "--recovery.backupdir=/d",
+			"--recovery.backupdir=/d/",
+		},
 		{"--configfile=/does/not/exist"},
 		{"--nosuchoption"},
 	} {
@@ -79,8 +86,9 @@ func TestConfigRefused(t *testing.T) {
 	}
 
 	cfg, err := load(
-		t, "", "--recovery.mincopies=1", "--recovery.backupdir=a/../b",
+		t, "", "--recovery.mincopies=1",
+		"--recovery.backupdir=/a/../b", "--recovery.backupdir=/b/",
 	)
 	require.NoError(t, err)
-	require.Equal(t, []string{"b"}, cfg.Recovery.BackupDirs)
+	require.Equal(t, []string{"/b"}, cfg.Recovery.BackupDirs)
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/lightninglabs/lndclient"
 	upstream "github.com/lightninglabs/loop/loopd"
 	"github.com/looprecovery/looprecovery/actions"
-	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/generation"
 	"github.com/looprecovery/looprecovery/internal/await"
 	"github.com/looprecovery/looprecovery/internal/durable"
+	"github.com/looprecovery/looprecovery/internal/keeper"
 	"github.com/looprecovery/looprecovery/internal/owner"
 	"github.com/looprecovery/looprecovery/lndview"
 	"github.com/looprecovery/looprecovery/recoverydb"
@@ -42,18 +42,16 @@ type Daemon struct {
 
 	source chainscan.Source
 
-	database  *loopDatabase
-	journal   *recoverydb.DB
-	backups   *backupPort
-	tokens    *generation.Files
-	chain     *chainPort
-	nodePort  *nodePort
-	view      *lndview.View
-	judge     *judge
-	protector *protector
-	deps      actions.Deps
-	engine    *recoveryfsm.Engine
-	recovery  recoveryService
+	database *loopDatabase
+	journal  *recoverydb.DB
+	tokens   *generation.Files
+	chain    *chainPort
+	nodePort *nodePort
+	view     *lndview.View
+	keeper   *keeper.Keeper
+	deps     actions.Deps
+	engine   *recoveryfsm.Engine
+	recovery recoveryService
 
 	// newAddressMutex serialises requests for a new address.
 	newAddressMutex sync.Mutex
@@ -117,15 +115,6 @@ func (d *Daemon) openStores() error {
 	d.journal = journal
 
 	files := durable.OS()
-	places := append([]string{d.cfg.DataDir}, d.cfg.Recovery.BackupDirs...)
-	d.backups = &backupPort{
-		node:  d.node,
-		store: backup.NewStore(files, d.cfg.Network, places),
-	}
-	if d.backups.store.OnOneDisk() {
-		log.Warnf("Every backup place is on the disk of the data " +
-			"directory: they are lost together")
-	}
 	d.tokens = generation.NewFiles(files, d.cfg.DataDir)
 	d.database = &loopDatabase{
 		cfg: d.cfg, params: d.params, owns: d.owner.Owns,
@@ -137,21 +126,9 @@ func (d *Daemon) openStores() error {
 		return err
 	}
 
-	d.judge = &judge{
-		backups:    d.backups,
-		node:       d.nodePort,
-		indexBound: d.cfg.Recovery.KeySearch,
-	}
-	d.protector = &protector{
-		network: d.cfg.Network,
-		backups: d.backups,
-		tokens:  d.tokens,
-		rows:    d.database,
-		node:    d.nodePort,
-		chain:   d.chain,
-	}
+	d.keeper = d.newKeeper(files)
 	d.deps = actions.Deps{
-		Backups:    d.backups,
+		Backups:    d.keeper,
 		Node:       d.nodePort,
 		Chain:      d.chain,
 		Tokens:     d.tokens,
@@ -221,7 +198,7 @@ func (d *Daemon) work() error {
 	if err := d.untilReady(ctx, d.prepare); err != nil {
 		return ignoreEnd(ctx, err)
 	}
-	d.background.Go(func() { d.keepBackups(ctx) })
+	d.background.Go(func() { d.keeper.Run(ctx) })
 
 	return ignoreEnd(ctx, d.gate.run(ctx))
 }
@@ -323,10 +300,10 @@ func (d *Daemon) beforeEmbedded(ctx context.Context) error {
 	if err := d.watchSweepAddresses(ctx); err != nil {
 		return err
 	}
-	if err := d.protector.protect(ctx, 0); err != nil {
-		log.Warnf("The static address in use is not protected by a "+
-			"backup: %v", err)
-	}
+	d.background.Go(func() {
+		// What stands in the way is kept as a warning.
+		_ = d.keeper.Protect(d.shutdown, 0)
+	})
 	d.gate.setReason(states.Starting)
 	d.gate.Open()
 

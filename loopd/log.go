@@ -5,6 +5,7 @@ import (
 	"github.com/lightningnetwork/lnd/build"
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/internal/keeper"
 	"github.com/looprecovery/looprecovery/internal/owner"
 	"github.com/looprecovery/looprecovery/lndview"
 	"github.com/looprecovery/looprecovery/recoveryfsm"
@@ -26,6 +27,7 @@ func UseLogger(logger btclog.Logger) {
 var loggers = map[string]func(btclog.Logger){
 	Subsystem:             UseLogger,
 	backup.Subsystem:      backup.UseLogger,
+	keeper.Subsystem:      keeper.UseLogger,
 	chainscan.Subsystem:   chainscan.UseLogger,
 	lndview.Subsystem:     lndview.UseLogger,
 	owner.Subsystem:       owner.UseLogger,

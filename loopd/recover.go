@@ -203,6 +203,18 @@ func (d *Daemon) onEvent(run recoveryfsm.Run, event recoveryfsm.Event) {
 	log.Infof("Recovery %s: %s -> %s (%s)", run.ID, event.From, event.To,
 		event.Event)
 
+	// Whatever the clocks say, the file pairs what was restored from it.
+	if event.To == states.ScanDeposits && run.Facts.Located != nil {
+		path := run.Facts.Located.Path
+		d.background.Go(func() {
+			err := d.keeper.RestoredFrom(d.shutdown, path)
+			if err != nil {
+				log.Warnf("%s is not noted as the source of "+
+					"the restore: %v", path, err)
+			}
+		})
+	}
+
 	switch event.To {
 	case states.Blocked, states.Cancelled, states.ScanDeposits,
 		states.Reconciled:

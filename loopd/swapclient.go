@@ -153,20 +153,30 @@ func (d *Daemon) newAddress(ctx context.Context, req any,
 	d.newAddressMutex.Lock()
 	defer d.newAddressMutex.Unlock()
 
+	watch := d.keeper.WatchPair(ctx)
 	resp, err := call(ctx, req)
+	watch.Seen(ctx)
 	if err != nil {
 		return resp, err
 	}
 
-	err = d.protector.protect(ctx, d.cfg.Recovery.MinCopies)
+	err = d.keeper.Protect(ctx, d.cfg.Recovery.MinCopies)
 	if err != nil {
 		log.Errorf("The new address is not protected: %v", err)
-		return nil, recoveryrpc.StatusError(
-			states.NotProtected, err.Error(),
-		)
+		return nil, unprotected(err)
 	}
 
 	return resp, nil
+}
+
+// unprotected says why an address has no durable backup.
+func unprotected(err error) error {
+	reason, permanent := states.PermanentReason(err)
+	if !permanent {
+		reason = states.NotProtected
+	}
+
+	return recoveryrpc.StatusError(reason, err.Error())
 }
 
 // refuseUnverified refuses a call that would spend a deposit that is only

@@ -9,6 +9,7 @@ import (
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/generation"
+	"github.com/looprecovery/looprecovery/internal/keeper"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 )
@@ -196,7 +197,7 @@ func (s *Server) choose(ctx context.Context, wanted string,
 	if err != nil && len(PlaceErrors(err)) == 0 {
 		return nil, s.rpcError(err)
 	}
-	files = slices.DeleteFunc(files, func(file Judged) bool {
+	files = slices.DeleteFunc(files, func(file keeper.Judged) bool {
 		return file.Verdict != backup.OK
 	})
 	if wanted == "" {

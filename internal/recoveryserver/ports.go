@@ -2,9 +2,9 @@ package recoveryserver
 
 import (
 	"context"
-	"time"
 
 	"github.com/looprecovery/looprecovery/backup"
+	"github.com/looprecovery/looprecovery/internal/keeper"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 )
@@ -17,7 +17,7 @@ type Keeper interface {
 	// generation, the newest first. Places that could not be read are an
 	// error that joins *backup.PlaceError only; what could be read is
 	// returned beside it.
-	JudgeAll(ctx context.Context) ([]Judged, error)
+	JudgeAll(ctx context.Context) ([]keeper.Judged, error)
 
 	// JudgeBytes judges a file that a client sent, and stores nothing.
 	JudgeBytes(ctx context.Context, name string, data []byte) (
@@ -42,32 +42,11 @@ type Keeper interface {
 
 	// Behind returns the places that lack the backup of the generation in
 	// place, from memory.
-	Behind() []Lag
+	Behind() []keeper.Lag
 }
 
-// Judged is a file with what is known about it.
-type Judged struct {
-	backup.Entry
-
-	// LastVerified is when the file was last approved since this process
-	// began; zero if it never was.
-	LastVerified time.Time
-}
-
-// Lag names a place without a copy of the backup of the generation in place.
-type Lag struct {
-	// Place is the directory.
-	Place string
-
-	// TokenID is the token whose backup is missing.
-	TokenID [32]byte
-
-	// Since is when it was first seen missing.
-	Since time.Time
-
-	// Err is why it could not be written.
-	Err error
-}
+// A compile-time check that the keeper is one.
+var _ Keeper = (*keeper.Keeper)(nil)
 
 // Gate is what the service sees of the gate that the embedded daemon is behind.
 type Gate interface {
