@@ -71,7 +71,11 @@ type answer struct {
 
 // silent says whether lnd's own answers stand for every script.
 func (v *View) silent() bool {
-	for _, script := range v.state.Load().Scripts {
+	state := v.state.Load()
+	if state.Unproven {
+		return false
+	}
+	for _, script := range state.Scripts {
 		if script.Speaks() {
 			return false
 		}
@@ -120,6 +124,7 @@ func (v *View) answerAt(ctx context.Context, lnd *services,
 	tip chainscan.BlockStamp, history bool, ask func() error) (*answer,
 	error) {
 
+	v.mend(ctx)
 	if err := v.follow(ctx, tip); err != nil {
 		return nil, err
 	}
@@ -132,20 +137,11 @@ func (v *View) answerAt(ctx context.Context, lnd *services,
 	}
 
 	result := &answer{tip: tip}
-	result.listed, err = lnd.wallet.ListUnspent(ctx, 0, math.MaxInt32)
-	if err != nil {
-		return nil, err
-	}
-
 	from := lowest(candidates)
 	if history {
 		from = min(from, earliest(v.state.Load()))
 	}
-	txs, err := lnd.client.ListTransactions(ctx, from, -1)
-	if err != nil {
-		return nil, err
-	}
-	if result.wallet, err = newWalletTxs(txs); err != nil {
+	if err := result.ask(ctx, lnd, from); err != nil {
 		return nil, err
 	}
 
@@ -157,6 +153,22 @@ func (v *View) answerAt(ctx context.Context, lnd *services,
 	result.choose(candidates)
 
 	return result, nil
+}
+
+// ask asks lnd what its wallet lists, and for its transactions from a height on.
+func (a *answer) ask(ctx context.Context, lnd *services, from int32) error {
+	var err error
+	a.listed, err = lnd.wallet.ListUnspent(ctx, 0, math.MaxInt32)
+	if err != nil {
+		return err
+	}
+	txs, err := lnd.client.ListTransactions(ctx, from, -1)
+	if err != nil {
+		return err
+	}
+	a.wallet, err = newWalletTxs(txs)
+
+	return err
 }
 
 // candidates returns every output that is unspent as far as the chain, or the
@@ -205,8 +217,8 @@ func (v *View) candidates(ctx context.Context, tip int32) ([]standing, error) {
 // provisionalRows returns the live rows of the scripts that lnd's wallet is
 // blind for and no scan has covered, once each.
 func (v *View) provisionalRows(ctx context.Context) ([]standing, error) {
-	blind := uncovered(v.state.Load())
-	if len(blind) == 0 {
+	state := v.state.Load()
+	if !state.anyBlind() {
 		return nil, nil
 	}
 
@@ -221,7 +233,7 @@ func (v *View) provisionalRows(ctx context.Context) ([]standing, error) {
 		seen = make(map[wire.OutPoint]bool, len(deposits))
 	)
 	for _, deposit := range deposits {
-		if !blind[string(deposit.PkScript)] || seen[deposit.OutPoint] {
+		if !state.blind(deposit.PkScript) || seen[deposit.OutPoint] {
 			continue
 		}
 		seen[deposit.OutPoint] = true
@@ -242,19 +254,6 @@ func (v *View) provisionalRows(ctx context.Context) ([]standing, error) {
 	}
 
 	return rows, nil
-}
-
-// uncovered returns the scripts that lnd's wallet is blind for and no scan has
-// covered.
-func uncovered(state *Snapshot) map[string]bool {
-	scripts := make(map[string]bool)
-	for pkScript, script := range state.Scripts {
-		if script.Speaks() && !script.Covered() {
-			scripts[pkScript] = true
-		}
-	}
-
-	return scripts
 }
 
 // choose keeps the candidates that are to be added to lnd's own list.

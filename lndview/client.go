@@ -247,13 +247,13 @@ func (v *View) transaction(tx chainTx, result *answer) lndclient.Transaction {
 		)
 	}
 	for i, out := range tx.tx.TxOut {
-		script := result.state.Scripts[string(out.PkScript)]
-		if script.Speaks() {
+		ours := result.state.speaks(out.PkScript)
+		if ours {
 			listed.Amount += btcutil.Amount(out.Value)
 		}
 		listed.OutputDetails = append(
 			listed.OutputDetails,
-			v.outputDetail(i, out, script.Speaks()),
+			v.outputDetail(i, out, ours),
 		)
 	}
 

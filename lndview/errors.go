@@ -108,3 +108,17 @@ func (e *FundingError) Error() string {
 		"block %d; nothing was reported. `loop recover rescan` "+
 		"settles it", e.OutPoint, e.Height)
 }
+
+// UnverifiedError says that deposits are reported without proof, so that
+// nothing is signed that could spend one: it may have been spent already.
+type UnverifiedError struct {
+	// OutPoints are these deposits.
+	OutPoints []wire.OutPoint
+}
+
+// Error implements error.
+func (e *UnverifiedError) Error() string {
+	return fmt.Sprintf("%d deposits are not verified (%v), and nothing "+
+		"was signed; `loop recover rescan` settles them",
+		len(e.OutPoints), e.OutPoints[0])
+}

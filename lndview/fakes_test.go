@@ -576,12 +576,33 @@ func (r *fakeRows) LiveDeposits(context.Context) ([]lndview.Deposit, error) {
 	return slices.Clone(r.rows), r.err
 }
 
-// brokenLedger is a ledger whose commits can be made to fail.
+// brokenLedger is a ledger whose methods can be made to fail.
 type brokenLedger struct {
-	lndview.Ledger
+	*lndview.MemoryLedger
 
-	mu  sync.Mutex
-	err error
+	mu      sync.Mutex
+	err     error
+	loadErr error
+}
+
+// Load fails if told so.
+func (l *brokenLedger) Load(ctx context.Context) (*lndview.Snapshot, error) {
+	l.mu.Lock()
+	err := l.loadErr
+	l.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+
+	return l.MemoryLedger.Load(ctx)
+}
+
+// failLoad sets the error of Load.
+func (l *brokenLedger) failLoad(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	l.loadErr = err
 }
 
 // Commit fails if told so.
@@ -595,7 +616,7 @@ func (l *brokenLedger) Commit(ctx context.Context,
 		return err
 	}
 
-	return l.Ledger.Commit(ctx, change)
+	return l.MemoryLedger.Commit(ctx, change)
 }
 
 // fail sets the error of Commit.

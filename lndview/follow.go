@@ -127,7 +127,7 @@ func (v *View) rollBack(ctx context.Context, to chainscan.BlockStamp) error {
 	log.Warnf("Reorg: block %d (%v) left the best chain, rolling back to "+
 		"block %d", cursor.Height, cursor.Hash, fork.Height)
 
-	return v.commit(ctx, Change{RollbackTo: &fork})
+	return v.keep(ctx, Change{RollbackTo: &fork})
 }
 
 // onBestChain says whether a block is on the best chain.
@@ -249,7 +249,7 @@ func (v *View) walkBatch(ctx context.Context, previous chainhash.Hash,
 
 	change := found.change()
 	if len(change.Blocks) > 0 {
-		if err := v.commit(ctx, change); err != nil {
+		if err := v.keep(ctx, change); err != nil {
 			return err
 		}
 	}

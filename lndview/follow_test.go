@@ -240,9 +240,6 @@ func TestNeverLess(t *testing.T) {
 		"blocks": {fail: func(h *harness, err error) {
 			h.chain.err = err
 		}},
-		"ledger": {fail: func(h *harness, err error) {
-			h.ledger.fail(err)
-		}},
 		"rows": {blind: true, fail: func(h *harness, err error) {
 			h.rows.err = err
 		}},

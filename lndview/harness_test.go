@@ -57,7 +57,7 @@ func newHarness(t *testing.T) *harness {
 		chain:  chain,
 		lnd:    newFakeLnd(chain),
 		rows:   &fakeRows{},
-		ledger: &brokenLedger{Ledger: lndview.NewMemoryLedger()},
+		ledger: &brokenLedger{MemoryLedger: lndview.NewMemoryLedger()},
 	}
 	h.restart()
 

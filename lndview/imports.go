@@ -66,6 +66,37 @@ func (v *View) ImportDone(ctx context.Context, pkScript []byte,
 	return v.commit(ctx, Change{Scripts: []Script{script}})
 }
 
+// Distrust is called at each start with the scripts of the addresses in place,
+// before the embedded daemon is given its services. If a ledger before this one
+// was lost, lnd's wallet counts as blind for these scripts from now on, until a
+// scan has ended, and for no other; otherwise nothing changes.
+func (v *View) Distrust(ctx context.Context, scripts [][]byte) error {
+	if err := v.take(ctx); err != nil {
+		return err
+	}
+	defer v.give()
+
+	if err := v.reload(ctx); err != nil {
+		return err
+	}
+	state := v.state.Load()
+	if !state.Unproven {
+		return nil
+	}
+
+	change := Change{Named: true}
+	for _, pkScript := range scripts {
+		script := v.script(pkScript)
+		if script.Covered() {
+			continue
+		}
+		script.Blind = true
+		change.Scripts = append(change.Scripts, script)
+	}
+
+	return v.commit(ctx, change)
+}
+
 // script returns the record of a script, or a new one.
 func (v *View) script(pkScript []byte) Script {
 	script, ok := v.state.Load().Scripts[string(pkScript)]
@@ -112,7 +143,7 @@ func (v *View) blindScripts(scripts [][]byte, runID string) []Script {
 	var blind []Script
 	for _, pkScript := range scripts {
 		script := v.script(pkScript)
-		if !script.Speaks() || script.Run == runID {
+		if !v.state.Load().speaks(pkScript) || script.Run == runID {
 			continue
 		}
 		script.Blind, script.Run = true, runID

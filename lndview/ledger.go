@@ -92,6 +92,11 @@ type Snapshot struct {
 	// Publications are our own spends that neither confirmed nor were
 	// given up, by hash.
 	Publications map[chainhash.Hash]Publication
+
+	// Unproven says that a ledger before this one was lost, or cannot be
+	// read, and that nobody has named the scripts concerned yet: lnd's
+	// wallet counts as blind for every script that is not covered.
+	Unproven bool
 }
 
 // NewSnapshot returns an empty snapshot.
@@ -132,6 +137,9 @@ type Change struct {
 
 	// Publications are stored; one that is there already is replaced.
 	Publications []Publication
+
+	// Named ends Snapshot.Unproven: Scripts holds the scripts concerned.
+	Named bool
 }
 
 // Clone returns a copy that can be changed without changing the original. The
@@ -142,7 +150,51 @@ func (s *Snapshot) Clone() *Snapshot {
 		Outputs:      maps.Clone(s.Outputs),
 		Trail:        slices.Clone(s.Trail),
 		Publications: maps.Clone(s.Publications),
+		Unproven:     s.Unproven,
 	}
+}
+
+// Doubted returns what is left of a snapshot that may lack something: lnd's
+// wallet is blind for every script, and no scan has covered any. What it claims
+// to be spent or absent is not believed; a publication that is still waited for
+// hides what it spends as long as lnd bears it out.
+func (s *Snapshot) Doubted() *Snapshot {
+	doubted := NewSnapshot()
+	doubted.Unproven = true
+	doubted.Publications = maps.Clone(s.Publications)
+	for key, script := range s.Scripts {
+		doubted.Scripts[key] = Script{
+			PkScript: script.PkScript,
+			Blind:    true,
+		}
+	}
+
+	return doubted
+}
+
+// speaks says whether anything is added to lnd's answers for a script.
+func (s *Snapshot) speaks(pkScript []byte) bool {
+	return s.Unproven || s.Scripts[string(pkScript)].Speaks()
+}
+
+// blind says whether lnd's wallet is blind for a script, and no scan has
+// covered it.
+func (s *Snapshot) blind(pkScript []byte) bool {
+	return s.speaks(pkScript) && !s.Scripts[string(pkScript)].Covered()
+}
+
+// anyBlind says whether there can be a script that is blind.
+func (s *Snapshot) anyBlind() bool {
+	if s.Unproven {
+		return true
+	}
+	for _, script := range s.Scripts {
+		if s.blind(script.PkScript) {
+			return true
+		}
+	}
+
+	return false
 }
 
 // Cursor returns the last followed block, and whether there is one.
@@ -181,8 +233,11 @@ func (s *Snapshot) Apply(change Change) error {
 	for _, publication := range change.Publications {
 		s.Publications[publication.TxID] = publication
 	}
+	if change.Named {
+		s.Unproven = false
+	}
 
-	return s.check()
+	return s.Check()
 }
 
 // removeOutputs removes all outputs of a script.
@@ -234,8 +289,8 @@ func (s *Snapshot) advance(blocks []chainscan.BlockStamp) error {
 	return nil
 }
 
-// check asserts what must hold between the parts of a snapshot.
-func (s *Snapshot) check() error {
+// Check asserts what must hold between the parts of a snapshot.
+func (s *Snapshot) Check() error {
 	_, followed := s.Cursor()
 	for _, script := range s.Scripts {
 		if script.Covered() && !followed {

@@ -50,3 +50,12 @@ func (l *MemoryLedger) Commit(ctx context.Context, change Change) error {
 
 	return nil
 }
+
+// Lose makes the ledger forget everything, as recovery.db does when it is
+// damaged beyond reading and set aside.
+func (l *MemoryLedger) Lose() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	l.snapshot = NewSnapshot().Doubted()
+}

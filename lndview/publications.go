@@ -14,7 +14,7 @@ const PublicationLife = 6
 
 // published records that lnd accepted a transaction. It does not wait for the
 // turn: somebody who publishes has a deadline. A publication that cannot be
-// saved is kept in memory, and no answer is given before it is saved.
+// saved is kept in memory.
 func (v *View) published(ctx context.Context, tx *wire.MsgTx) {
 	if !v.concerns(tx) {
 		return
@@ -40,7 +40,7 @@ func (v *View) published(ctx context.Context, tx *wire.MsgTx) {
 		Publications: []Publication{publication},
 	})
 	if err != nil {
-		log.Errorf("Unable to save that transaction %v was published; "+
+		log.Warnf("Unable to save that transaction %v was published; "+
 			"it is tried again with the next answer: %v",
 			publication.TxID, err)
 	}
@@ -51,7 +51,7 @@ func (v *View) published(ctx context.Context, tx *wire.MsgTx) {
 // every transaction can.
 func (v *View) concerns(tx *wire.MsgTx) bool {
 	state := v.state.Load()
-	if len(uncovered(state)) > 0 {
+	if state.anyBlind() {
 		return true
 	}
 	for _, in := range tx.TxIn {
@@ -98,7 +98,7 @@ func (v *View) settlePublications(ctx context.Context, tip chainscan.BlockStamp,
 		return nil
 	}
 
-	return v.commit(ctx, change)
+	return v.keep(ctx, change)
 }
 
 // drain moves new publications into the state.
@@ -110,7 +110,7 @@ func (v *View) drain(ctx context.Context) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	if err := v.commit(ctx, Change{Publications: fresh}); err != nil {
+	if err := v.keep(ctx, Change{Publications: fresh}); err != nil {
 		return err
 	}
 

@@ -7,14 +7,43 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightninglabs/lndclient"
+	"github.com/lightningnetwork/lnd/input"
 	"github.com/lightningnetwork/lnd/keychain"
 )
 
-// signer is lnd's signer with the locators of the client keys.
+// signer is lnd's signer with the locators of the client keys, which does not
+// sign away what is not proven to be there.
 type signer struct {
 	lndclient.SignerClient
 
 	view *View
+}
+
+// MuSig2CreateSession creates a signing session. While a deposit is reported
+// without proof it refuses one with the key of a static address, with an
+// *UnverifiedError: such a session signs what spends deposits together with the
+// server (a withdrawal, a loop-in, the opening of a channel), and the outputs it
+// would spend are not known here. So it refuses for all deposits what may be
+// wrong for one. The way home after the timeout needs no session and is never
+// refused.
+func (s *signer) MuSig2CreateSession(ctx context.Context,
+	version input.MuSig2Version, key *keychain.KeyLocator,
+	signers [][]byte, opts ...lndclient.MuSig2SessionOpts) (
+	*input.MuSig2SessionInfo, error) {
+
+	if key != nil && s.view.isClientKey(*key) {
+		provisional, err := s.view.Provisional(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(provisional) > 0 {
+			return nil, &UnverifiedError{OutPoints: provisional}
+		}
+	}
+
+	return s.SignerClient.MuSig2CreateSession(
+		ctx, version, key, signers, opts...,
+	)
 }
 
 // SignOutputRaw signs the inputs of a transaction. Upstream names the key of a
@@ -113,6 +142,17 @@ func (v *View) locator(key keychain.KeyDescriptor) (keychain.KeyLocator,
 	locator, ok := (*v.keys.Load())[keyBytes(key.PubKey)]
 
 	return locator, ok
+}
+
+// isClientKey says whether a locator is that of a static address's client key.
+func (v *View) isClientKey(locator keychain.KeyLocator) bool {
+	for _, known := range *v.keys.Load() {
+		if known == locator {
+			return true
+		}
+	}
+
+	return false
 }
 
 // keyBytes returns a public key in its compressed form.

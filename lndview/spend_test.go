@@ -214,27 +214,6 @@ func TestScanRefutesPublication(t *testing.T) {
 	h.sees(second)
 }
 
-// TestPublicationIsSavedFirst checks that nothing is reported while it could
-// not be saved that a spend was published, and that the caller, whose transaction
-// is on its way, is not told that it failed.
-func TestPublicationIsSavedFirst(t *testing.T) {
-	h := newBlind(t)
-	deposit := h.deposit(1_000)
-	h.scanned("run")
-	h.sees(deposit)
-
-	h.lnd.unlisted = true
-	h.ledger.fail(errDown)
-	h.publish(h.spend(deposit))
-	_, err := h.seen.WalletKit.ListUnspent(t.Context(), 0, 0)
-	require.ErrorIs(t, err, errDown)
-
-	h.ledger.fail(nil)
-	h.sees()
-	h.restart()
-	h.sees()
-}
-
 // TestPublisherLeaves checks that a publication is saved although the caller
 // went away as soon as the transaction was out.
 func TestPublisherLeaves(t *testing.T) {

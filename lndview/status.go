@@ -3,7 +3,6 @@ package lndview
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/wire"
@@ -37,6 +36,14 @@ type Status struct {
 	// Followed is the last block that was walked; nil if no script is
 	// covered.
 	Followed *chainscan.BlockStamp
+
+	// Unproven says that the ledger was lost or cannot be read, so that
+	// lnd's wallet counts as blind for every script that is not covered.
+	Unproven bool
+
+	// Trouble is why the ledger cannot be read or written at the moment,
+	// so that answers rest on memory alone; nil if it can.
+	Trouble error
 }
 
 // Status returns the state as of the last answer. It never waits.
@@ -46,14 +53,18 @@ func (v *View) Status() Status {
 		status = Status{
 			Provisional:  int(v.provisional.Load()),
 			Publications: len(state.Publications),
+			Unproven:     state.Unproven,
 		}
 	)
+	if trouble := v.troubled.Load(); trouble != nil {
+		status.Trouble = *trouble
+	}
 	for _, script := range state.Scripts {
 		switch {
 		case script.Covered():
 			status.Covered = append(status.Covered, script.PkScript)
 
-		case script.Speaks():
+		case state.blind(script.PkScript):
 			status.Blind = append(status.Blind, script.PkScript)
 		}
 	}
@@ -73,31 +84,34 @@ func (v *View) Status() Status {
 	return status
 }
 
-// Provisional returns the outpoints of the database's rows that lnd's wallet
-// does not list and no scan has settled. A call that would spend one of them is
-// to be refused. It is empty once every blind script is covered.
+// Provisional returns the outpoints of the database's rows that are reported
+// without proof: lnd's wallet neither lists nor owns them, and no scan has
+// settled them. A call that would spend one of them is to be refused. It is
+// empty once every blind script is covered.
 func (v *View) Provisional(ctx context.Context) ([]wire.OutPoint, error) {
 	rows, err := v.provisionalRows(ctx)
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
 
-	// Without a connection nothing is known to be listed.
-	var listed map[wire.OutPoint]bool
+	seen := &answer{state: v.state.Load()}
+	seen.wallet, err = newWalletTxs(nil)
+	if err != nil {
+		return nil, err
+	}
+
+	// Without a connection nothing is known to be listed or owned.
 	if lnd := v.inner.Load(); lnd != nil {
-		utxos, err := lnd.wallet.ListUnspent(ctx, 0, math.MaxInt32)
-		if err != nil {
+		if err := seen.ask(ctx, lnd, lowest(rows)); err != nil {
 			return nil, fmt.Errorf("unable to ask lnd which "+
 				"deposits it sees: %w", err)
 		}
-		listed = outPoints(utxos)
 	}
+	seen.choose(rows)
 
 	var provisional []wire.OutPoint
-	for _, row := range rows {
-		if !listed[row.outPoint] {
-			provisional = append(provisional, row.outPoint)
-		}
+	for _, row := range seen.unspent {
+		provisional = append(provisional, row.outPoint)
 	}
 
 	return provisional, nil

@@ -3,7 +3,6 @@ package lndview
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -43,6 +42,13 @@ type View struct {
 	// it is replaced by the holder of the turn.
 	state atomic.Pointer[Snapshot]
 
+	// saving is how the ledger stands. It belongs to the holder of the
+	// turn.
+	saving saving
+
+	// troubled is why the ledger cannot be read or written, nil if it can.
+	troubled atomic.Pointer[error]
+
 	// keys are the known client keys by compressed public key. The map
 	// never changes; it is replaced.
 	keys atomic.Pointer[map[[33]byte]keychain.KeyLocator]
@@ -70,7 +76,8 @@ type services struct {
 	chainKit lndclient.ChainKitClient
 }
 
-// New returns a View with what its ledger holds.
+// New returns a View with what its ledger holds. While that cannot be read,
+// lnd's wallet counts as blind for every script.
 func New(ctx context.Context, cfg Config) (*View, error) {
 	switch {
 	case cfg.Ledger == nil || cfg.Rows == nil || cfg.Chain == nil ||
@@ -79,20 +86,17 @@ func New(ctx context.Context, cfg Config) (*View, error) {
 		return nil, errors.New("lndview: incomplete configuration")
 	}
 
-	snapshot, err := cfg.Ledger.Load(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("unable to load what lnd's wallet "+
-			"cannot see: %w", err)
-	}
-
 	v := &View{
 		cfg:     cfg,
 		turn:    make(chan struct{}, 1),
 		located: make(map[wire.OutPoint]chainTx),
 	}
-	v.turn <- struct{}{}
-	v.state.Store(snapshot)
+	v.state.Store(NewSnapshot().Doubted())
 	v.keys.Store(&map[[33]byte]keychain.KeyLocator{})
+
+	// What fails is told, and tried again with each answer.
+	_ = v.reload(ctx)
+	v.turn <- struct{}{}
 
 	return v, nil
 }
@@ -154,20 +158,4 @@ func (v *View) take(ctx context.Context) error {
 // give returns the turn.
 func (v *View) give() {
 	v.turn <- struct{}{}
-}
-
-// commit stores a change in the ledger and then in the state. The caller holds
-// the turn.
-func (v *View) commit(ctx context.Context, change Change) error {
-	next := v.state.Load().Clone()
-	if err := next.Apply(change); err != nil {
-		return err
-	}
-	if err := v.cfg.Ledger.Commit(ctx, change); err != nil {
-		return fmt.Errorf("unable to save what lnd's wallet cannot "+
-			"see; nothing was reported: %w", err)
-	}
-	v.state.Store(next)
-
-	return nil
 }
