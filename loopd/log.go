@@ -8,6 +8,7 @@ import (
 	"github.com/looprecovery/looprecovery/internal/keeper"
 	"github.com/looprecovery/looprecovery/internal/owner"
 	"github.com/looprecovery/looprecovery/lndview"
+	"github.com/looprecovery/looprecovery/recoverydb"
 	"github.com/looprecovery/looprecovery/recoveryfsm"
 )
 
@@ -31,5 +32,6 @@ var loggers = map[string]func(btclog.Logger){
 	chainscan.Subsystem:   chainscan.UseLogger,
 	lndview.Subsystem:     lndview.UseLogger,
 	owner.Subsystem:       owner.UseLogger,
+	recoverydb.Subsystem:  recoverydb.UseLogger,
 	recoveryfsm.Subsystem: recoveryfsm.UseLogger,
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // openTemp returns a function that closes and opens the database of a test
-// again, as a process that starts anew would.
+// again, as a process that starts anew would. It is not looked at before, since
+// the suites' transactions are none.
 func openTemp(t *testing.T) func() *DB {
 	path := filepath.Join(t.TempDir(), "recovery.db")
 
@@ -24,7 +25,7 @@ func openTemp(t *testing.T) func() *DB {
 		}
 
 		var err error
-		db, err = Open(path)
+		db, err = unlooked(path)
 		require.NoError(t, err)
 
 		return db
@@ -34,6 +35,16 @@ func openTemp(t *testing.T) func() *DB {
 	})
 
 	return reopen
+}
+
+// unlooked opens a database without looking at it before.
+func unlooked(path string) (*DB, error) {
+	p, err := placeOf(path)
+	if err != nil {
+		return nil, err
+	}
+
+	return p.openFile()
 }
 
 // TestCheckpoint tries the checkpoint in the database, which another scan's

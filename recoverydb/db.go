@@ -4,12 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	_ "modernc.org/sqlite" // Register the driver "sqlite".
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 const (
@@ -33,45 +34,31 @@ const (
 type DB struct {
 	// writer has one connection: SQLite allows one writer at a time, and
 	// waiting for a connection ends with the context, while waiting for a
-	// file lock does not.
+	// file lock does not. It is nil for a journal of a newer version.
 	writer *sql.DB
 
 	// reader has connections that cannot write.
 	reader *sql.DB
-}
 
-// Open opens the database in the file at path, which is created if it is not
-// there, and brings its schema up to date. A database of a newer schema is left
-// as it is and refused with a *NewerSchemaError.
-func Open(path string) (*DB, error) {
-	if err := createFile(path); err != nil {
-		return nil, err
-	}
+	// report is what Open found.
+	report Report
 
-	writer, err := connect(path, 1, url.Values{
-		"_txlock": {"immediate"},
-	})
-	if err != nil {
-		return nil, err
-	}
+	// scratch is the directory of the copy that a newer journal is read
+	// from; empty otherwise.
+	scratch string
 
-	if err := migrate(context.Background(), writer); err != nil {
-		return nil, errors.Join(err, writer.Close())
-	}
-
-	reader, err := connect(path, maxReaders, url.Values{
-		"_pragma": {"query_only(1)"},
-	})
-	if err != nil {
-		return nil, errors.Join(err, writer.Close())
-	}
-
-	return &DB{writer: writer, reader: reader}, nil
+	// damaged says that SQLite found damage since the database was opened.
+	damaged atomic.Bool
 }
 
 // Close closes the database. Transactions under way fail.
 func (db *DB) Close() error {
-	return errors.Join(db.reader.Close(), db.writer.Close())
+	err := db.reader.Close()
+	if db.writer != nil {
+		err = errors.Join(err, db.writer.Close())
+	}
+
+	return errors.Join(err, db.discard())
 }
 
 // body is what runs in a transaction. The context is for its statements.
@@ -81,13 +68,40 @@ type body func(ctx context.Context, tx *sql.Tx) error
 // fails nothing of it is stored. The transaction takes the write lock at its
 // begin, so that what it reads is still true when it writes.
 func (db *DB) tx(ctx context.Context, body body) error {
-	return inTx(ctx, db.writer, nil, body)
+	if db.report.Newer != nil {
+		return db.report.Newer.Err()
+	}
+
+	return db.noted(inTx(ctx, db.writer, nil, body))
 }
 
 // view runs a function in one read transaction: all that it reads is of one
 // moment. It never waits for a writer.
 func (db *DB) view(ctx context.Context, body body) error {
-	return inTx(ctx, db.reader, &sql.TxOptions{ReadOnly: true}, body)
+	err := inTx(ctx, db.reader, &sql.TxOptions{ReadOnly: true}, body)
+	if db.report.Newer != nil && resultCode(err) == sqlite3.SQLITE_ERROR {
+		// The statement does not fit to the newer schema: what it asks
+		// for is not there.
+		return nil
+	}
+
+	return db.noted(err)
+}
+
+// Damaged says whether SQLite found damage since the database was opened. The
+// next Open sets it aside.
+func (db *DB) Damaged() bool {
+	return db.damaged.Load()
+}
+
+// noted returns an error, and remembers if it tells of damage.
+func (db *DB) noted(err error) error {
+	if damageOf(err) != "" && !db.damaged.Swap(true) {
+		log.Errorf("The recovery database is damaged; it is set aside "+
+			"at the next start: %v", err)
+	}
+
+	return err
 }
 
 // inTx runs a function in a transaction of the given pool.
@@ -161,23 +175,14 @@ func connect(path string, connections int, options url.Values) (*sql.DB,
 	return pool, nil
 }
 
-// createFile makes sure that the database file is there, that its name is
-// durable and that nobody else can read it. SQLite would create the file with a
-// mode that depends on the umask, and does not sync the directory for it.
+// createFile creates a file that nobody else can read. SQLite would create it
+// with a mode that depends on the umask.
 func createFile(path string) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, fileMode)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR,
+		fileMode)
 	if err != nil {
-		return fmt.Errorf("recovery database: %w", err)
-	}
-	err = errors.Join(file.Chmod(fileMode), file.Sync(), file.Close())
-	if err != nil {
-		return fmt.Errorf("recovery database: %w", err)
+		return err
 	}
 
-	directory, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("recovery database: %w", err)
-	}
-
-	return errors.Join(directory.Sync(), directory.Close())
+	return errors.Join(file.Chmod(fileMode), file.Close())
 }

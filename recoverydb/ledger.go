@@ -26,15 +26,31 @@ func (db *DB) Ledger() *Ledger {
 	return &Ledger{db: db}
 }
 
-// Load returns everything that was committed.
+// Load returns everything that was committed. Of a newer version's ledger it
+// returns as much as can be relied on (see lndview.Snapshot.Doubted): that may
+// keep what a scan proved somewhere else.
 func (l *Ledger) Load(ctx context.Context) (*lndview.Snapshot, error) {
-	snapshot := lndview.NewSnapshot()
-	err := l.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		for _, load := range []func(context.Context, *sql.Tx,
-			*lndview.Snapshot) error{
+	snapshot, err := l.load(ctx)
+	if l.db.report.Newer == nil {
+		return snapshot, err
+	}
+	if err != nil {
+		log.Warnf("The newer ledger is not read: %v", err)
+		snapshot = lndview.NewSnapshot()
+	}
 
-			loadScripts, loadOutputs, loadTrail, loadPublications,
-		} {
+	return snapshot.Doubted(), nil
+}
+
+// load reads all tables.
+func (l *Ledger) load(ctx context.Context) (*lndview.Snapshot, error) {
+	snapshot := lndview.NewSnapshot()
+	loaders := []func(context.Context, *sql.Tx, *lndview.Snapshot) error{
+		loadScripts, loadOutputs, loadTrail, loadPublications,
+		loadUnproven,
+	}
+	err := l.db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		for _, load := range loaders {
 			if err := load(ctx, tx, snapshot); err != nil {
 				return err
 			}
@@ -85,6 +101,9 @@ func (l *Ledger) Commit(ctx context.Context, change lndview.Change) error {
 				(tx_id, raw_tx, height, listed)
 				VALUES (?, ?, ?, ?)`,
 				p.TxID[:], p.RawTx, p.Height, p.Listed)
+		}
+		if change.Named {
+			w.exec("UPDATE set_asides SET settled = 1")
 		}
 
 		return w.check()
@@ -290,29 +309,48 @@ func loadTrail(ctx context.Context, tx *sql.Tx,
 	})
 }
 
+// publicationColumns are the columns that scanPublication reads.
+const publicationColumns = "tx_id, raw_tx, height, listed"
+
 // loadPublications reads our own spends.
 func loadPublications(ctx context.Context, tx *sql.Tx,
 	snapshot *lndview.Snapshot) error {
 
-	return eachRow(ctx, tx, `SELECT tx_id, raw_tx, height, listed
-		FROM view_publications`, func(rows *sql.Rows) error {
+	return eachRow(ctx, tx, "SELECT "+publicationColumns+
+		" FROM view_publications", func(rows *sql.Rows) error {
 
-		var (
-			p    lndview.Publication
-			txID []byte
-		)
-		err := rows.Scan(&txID, &p.RawTx, &p.Height, &p.Listed)
-		if err != nil {
-			return err
-		}
-		if err := p.TxID.SetBytes(txID); err != nil {
-			return err
-		}
-		p.Inputs, err = txInputs(p.RawTx, p.TxID)
+		_, p, err := scanPublication(rows)
 		snapshot.Publications[p.TxID] = p
 
 		return err
 	})
+}
+
+// scanPublication reads one publication, and its key as it is stored.
+func scanPublication(rows *sql.Rows) ([]byte, lndview.Publication, error) {
+	var (
+		p    lndview.Publication
+		txID []byte
+	)
+	err := rows.Scan(&txID, &p.RawTx, &p.Height, &p.Listed)
+	if err != nil {
+		return txID, p, err
+	}
+	if err := p.TxID.SetBytes(txID); err != nil {
+		return txID, p, err
+	}
+	p.Inputs, err = txInputs(p.RawTx, p.TxID)
+
+	return txID, p, err
+}
+
+// loadUnproven reads whether a ledger before this one was lost, and nobody has
+// named the scripts concerned yet.
+func loadUnproven(ctx context.Context, tx *sql.Tx,
+	snapshot *lndview.Snapshot) error {
+
+	return tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM set_asides
+		WHERE settled = 0)`).Scan(&snapshot.Unproven)
 }
 
 // txInputs returns the outpoints that a serialised transaction spends.

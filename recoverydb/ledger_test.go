@@ -15,7 +15,7 @@ func TestLedger(t *testing.T) {
 	databases := make(map[lndview.Ledger]*DB)
 	paths := make(map[lndview.Ledger]string)
 	openAt := func(t *testing.T, path string) lndview.Ledger {
-		db, err := Open(path)
+		db, err := unlooked(path)
 		require.NoError(t, err)
 		ledger := db.Ledger()
 		databases[ledger], paths[ledger] = db, path

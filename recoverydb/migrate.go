@@ -30,21 +30,13 @@ type migration struct {
 	statements string
 }
 
-// NewerSchemaError says that a database was written by a newer version of this
-// software. Nothing was changed in it.
-type NewerSchemaError struct {
-	// Found is the version of the database's schema.
-	Found int
+// knownVersion returns the newest version of the schema that this binary knows.
+func knownVersion(steps []migration) int {
+	if len(steps) == 0 {
+		return 0
+	}
 
-	// Known is the newest version that this binary knows.
-	Known int
-}
-
-// Error implements error.
-func (e *NewerSchemaError) Error() string {
-	return fmt.Sprintf("the recovery database has schema %d, and this "+
-		"version knows schemas up to %d only; the database was left "+
-		"as it is: update loopd", e.Found, e.Known)
+	return steps[len(steps)-1].version
 }
 
 // migrate brings the schema up to date. Each step and the number that says it
@@ -56,11 +48,11 @@ func migrate(ctx context.Context, writer *sql.DB) error {
 		return err
 	}
 
-	known := 0
-	if len(steps) > 0 {
-		known = steps[len(steps)-1].version
-	}
+	return migrateTo(ctx, writer, steps)
+}
 
+// migrateTo makes those of the given steps that are missing.
+func migrateTo(ctx context.Context, writer *sql.DB, steps []migration) error {
 	return inTx(ctx, writer, nil, func(ctx context.Context, tx *sql.Tx) error {
 		var found int
 		err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(
@@ -68,9 +60,6 @@ func migrate(ctx context.Context, writer *sql.DB) error {
 		)
 		if err != nil {
 			return err
-		}
-		if found > known {
-			return &NewerSchemaError{Found: found, Known: known}
 		}
 
 		return apply(ctx, tx, steps, found)

@@ -44,6 +44,14 @@ const (
 	// WarnWalletBlind means that lnd's wallet does not see what was paid
 	// to the static address before lnd was rebuilt.
 	WarnWalletBlind Warning = "WALLET_BLIND"
+
+	// WarnJournalSetAside means that the journal was damaged and set
+	// aside.
+	WarnJournalSetAside Warning = "JOURNAL_SET_ASIDE"
+
+	// WarnJournalNewer means that the journal was written by a newer
+	// version, so that no recovery can be begun or continued.
+	WarnJournalNewer Warning = "JOURNAL_NEWER"
 )
 
 // Notice is a warning as it stands now, with the thing that it concerns.
@@ -114,6 +122,19 @@ var warnings = map[Warning]Explanation{
 			"static address before lnd was rebuilt. Deposits in " +
 			"the database are shown as they were last known.",
 		Next: "loop recover rescan",
+	},
+	WarnJournalSetAside: {
+		Sentence: "The journal recovery.db was damaged. It was set " +
+			"aside, and what could be read of it was taken over " +
+			"into a new one. What lnd's wallet sees is unproven " +
+			"until the chain was searched.",
+		Next: "loop recover rescan",
+	},
+	WarnJournalNewer: {
+		Sentence: "The journal recovery.db was written by a newer " +
+			"version of loopd and was left alone. The swap " +
+			"client runs; no recovery can be begun or continued.",
+		Next: "start the newer version",
 	},
 }
 
