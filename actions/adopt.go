@@ -53,7 +53,7 @@ func (r *run) generationInPlace(ctx context.Context) (*Generation,
 	if probe.Status != generation.TokenPaid {
 		return nil, none, &BlockError{
 			Reason: states.NothingToRescan,
-			Detail: "no paid token",
+			Detail: "no paid token in l402.token",
 		}
 	}
 
@@ -65,7 +65,7 @@ func (r *run) generationInPlace(ctx context.Context) (*Generation,
 	case len(rows) == 0:
 		return nil, none, &BlockError{
 			Reason: states.NothingToRescan,
-			Detail: "no address row",
+			Detail: "no address in the database",
 		}
 
 	case len(rows) > 1:

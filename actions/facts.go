@@ -41,6 +41,10 @@ type Facts struct {
 
 	// Summary is the canonical result.
 	Summary json.RawMessage `json:"summary,omitempty"`
+
+	// Listing says, for the outpoint of each unspent output of the summary,
+	// whether the embedded daemon listed it at the end of the run.
+	Listing map[string]Listed `json:"listing,omitempty"`
 }
 
 // Request is what a user, or the daemon itself, asked for.
@@ -70,6 +74,10 @@ type Located struct {
 	// Others are the token ids of other valid backups that were found and
 	// not chosen.
 	Others []string `json:"others,omitempty"`
+
+	// Unread are the backup places that could not be read when the file was
+	// chosen.
+	Unread []string `json:"unread,omitempty"`
 }
 
 // Generation is the part of a generation that is not secret.

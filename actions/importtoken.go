@@ -83,13 +83,13 @@ func (r *run) checkToken(ctx context.Context, wanted [32]byte,
 	case probe.Status == generation.TokenPending:
 		return probe, &BlockError{
 			Reason: states.TokenPending,
-			Detail: "token " + id,
+			Detail: "l402.token.pending of token " + id,
 		}
 
 	case probe.Status == generation.TokenPaid && probe.SHA256 != wanted:
 		return probe, &BlockError{
 			Reason: states.TokenConflict,
-			Detail: "token " + id,
+			Detail: "l402.token of token " + id,
 		}
 	}
 

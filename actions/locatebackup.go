@@ -98,59 +98,12 @@ func (r *run) locateFile(ctx context.Context, request Request) (*Located,
 func (r *run) locateNewest(ctx context.Context, request Request) (*Located,
 	error) {
 
-	entries, listErr := r.Backups.List(ctx)
-	switch {
-	// A place that was not read to its end because the run is being
-	// stopped is none that cannot be read.
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-
-	case listErr != nil && !onlyPlaces(listErr):
-		return nil, listErr
-	}
-
-	here, err := r.inPlace(ctx)
+	search, err := r.search(ctx)
 	if err != nil {
 		return nil, err
 	}
 
-	valid := usable(entries, r.Network)
-	chosen, err := choose(valid, request, here)
-	switch {
-	case err != nil:
-		return nil, err
-
-	case chosen == nil:
-		return nil, nothingFound(
-			listErr, here.describe(len(valid), request),
-		)
-	}
-
-	err = checkConflict(valid, *chosen)
-	if err != nil {
-		return nil, err
-	}
-
-	located := newLocated(*chosen)
-	located.Others = otherTokens(valid, chosen.Content.TokenID)
-
-	return located, nil
-}
-
-// nothingFound is the error that blocks a run without a candidate. If a place
-// could not be read, the file may well be there.
-func nothingFound(listErr error, detail string) error {
-	if listErr != nil {
-		return &BlockError{
-			Reason: states.PlaceUnreadable,
-			Err:    listErr,
-		}
-	}
-
-	return &BlockError{
-		Reason: states.NoBackupFound,
-		Detail: detail,
-	}
+	return search.locate(request)
 }
 
 // newLocated names a valid file.

@@ -58,21 +58,16 @@ func PlanRestore(ctx context.Context, deps Deps, request Request) (Plan,
 	r := newRun(deps, "")
 	plan := Plan{Facts: Facts{Request: request}}
 
-	for _, stage := range []struct {
-		state states.State
-		work  func(context.Context, *Plan) error
-	}{
-		{states.LocateBackup, r.planStep(r.locateBackup)},
-		{states.Decrypt, r.planStep(r.decrypt)},
-		{states.VerifyNetwork, r.planStep(r.verifyNetwork)},
-		{states.ImportToken, r.planToken},
-		{states.RecreateAddress, r.planAddress},
-		{states.ScanDeposits, r.planScan},
-	} {
-		err := stage.work(ctx, &plan)
+	for _, state := range states.RestoreTable().Path {
+		work := r.planner(state)
+		if work == nil {
+			continue
+		}
+
+		err := work(ctx, &plan)
 		switch {
 		case errors.As(err, &plan.Obstacle):
-			plan.At = stage.state
+			plan.At = state
 			return plan, nil
 
 		case err != nil:
@@ -81,6 +76,27 @@ func PlanRestore(ctx context.Context, deps Deps, request Request) (Plan,
 	}
 
 	return plan, nil
+}
+
+// planner returns what a state contributes to a plan, or nil. A state that has
+// no effect is gone through as it is; the last one, which only judges what a
+// scan found, has nothing to judge.
+func (r *run) planner(state states.State) func(context.Context, *Plan) error {
+	if work, ok := map[states.State]func(context.Context, *Plan) error{
+		states.ImportToken:     r.planToken,
+		states.RecreateAddress: r.planAddress,
+		states.ScanDeposits:    r.planScan,
+	}[state]; ok {
+		return work
+	}
+	if state == states.Reconciled || states.RestoreTable().Row(
+		state,
+	).HasEffect() {
+
+		return nil
+	}
+
+	return r.planStep(r.steps()[state])
 }
 
 // planStep turns a step that has no effect into a part of the plan.

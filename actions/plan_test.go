@@ -161,3 +161,25 @@ func TestPlanFails(t *testing.T) {
 	)
 	require.ErrorIs(t, err, errFault)
 }
+
+// TestEveryEffectIsPlanned checks that a plan announces every state of the table
+// that has an effect: one that it left out would change something that nobody
+// was told of.
+func TestEveryEffectIsPlanned(t *testing.T) {
+	t.Parallel()
+
+	s := newStory(t)
+	plan, err := actions.PlanRestore(
+		t.Context(), s.world.Deps(), actions.Request{},
+	)
+	require.NoError(t, err)
+	announced := make(map[states.State]bool)
+	for _, step := range plan.Steps {
+		announced[step.State] = announced[step.State] || step.Changes
+	}
+	table := states.RestoreTable()
+	for _, state := range table.Path {
+		require.Equal(t, table.Row(state).HasEffect(),
+			announced[state], state)
+	}
+}

@@ -41,19 +41,28 @@ func newRun(deps Deps, id string) *run {
 	return &run{Deps: deps, id: id}
 }
 
+// steps returns the work of every working state.
+func (r *run) steps() map[states.State]step {
+	return map[states.State]step{
+		states.LocateBackup:    r.locateBackup,
+		states.Decrypt:         r.decrypt,
+		states.VerifyNetwork:   r.verifyNetwork,
+		states.ImportToken:     r.importToken,
+		states.RecreateAddress: r.recreateAddress,
+		states.ScanDeposits:    r.scanDeposits,
+		states.Reconciled:      r.reconciled,
+	}
+}
+
 // Set returns the action of every working state, for one run.
 func Set(deps Deps, runID string) map[states.State]Action {
 	r := newRun(deps, runID)
-
-	return map[states.State]Action{
-		states.LocateBackup:    r.action(r.locateBackup),
-		states.Decrypt:         r.action(r.decrypt),
-		states.VerifyNetwork:   r.action(r.verifyNetwork),
-		states.ImportToken:     r.action(r.importToken),
-		states.RecreateAddress: r.action(r.recreateAddress),
-		states.ScanDeposits:    r.action(r.scanDeposits),
-		states.Reconciled:      r.action(r.reconciled),
+	set := make(map[states.State]Action)
+	for state, work := range r.steps() {
+		set[state] = r.action(work)
 	}
+
+	return set
 }
 
 // action turns a step into an action. Every state talks to lnd, so that every

@@ -2,6 +2,7 @@ package actions
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/looprecovery/looprecovery/states"
@@ -20,35 +21,55 @@ func (r *run) verifyNetwork(ctx context.Context, facts *Facts) (states.Event,
 	// The facts share their pointers with the caller's.
 	generation := *facts.Generation
 
-	err := r.checkNetwork(ctx, generation.Network)
+	birthday, err := r.verify(ctx, &generation)
 	if err != nil {
-		return "", err
-	}
-
-	err = r.findIndex(ctx, &generation)
-	if err != nil {
-		return "", err
-	}
-
-	descriptor, err := generation.Descriptor()
-	if err != nil {
-		return "", err
-	}
-
-	err = r.checkClientKey(ctx, descriptor)
-	if err != nil {
-		return "", err
-	}
-
-	birthday, err := r.birthday(ctx, &generation)
-	if err != nil {
-		return "", err
+		return "", named(facts.Located, err)
 	}
 
 	facts.Generation = &generation
 	facts.Birthday = birthday
 
 	return states.Done, nil
+}
+
+// verify makes the checks, completes the generation and returns the birthday.
+func (r *run) verify(ctx context.Context, generation *Generation) (int32,
+	error) {
+
+	err := r.checkNetwork(ctx, generation.Network)
+	if err != nil {
+		return 0, err
+	}
+
+	err = r.findIndex(ctx, generation)
+	if err != nil {
+		return 0, err
+	}
+
+	descriptor, err := generation.Descriptor()
+	if err != nil {
+		return 0, err
+	}
+
+	err = r.checkClientKey(ctx, descriptor)
+	if err != nil {
+		return 0, err
+	}
+
+	return r.birthday(ctx, generation)
+}
+
+// named adds the file that is restored to what a stop is about: the next file
+// may be the right one.
+func named(located *Located, err error) error {
+	var block *BlockError
+	if located == nil || !errors.As(err, &block) {
+		return err
+	}
+	about := *block
+	about.Detail = located.Path + ": " + block.Detail
+
+	return &about
 }
 
 // checkNetwork makes sure that a generation of the named network is at home on
