@@ -29,7 +29,8 @@ func CodeOf(reason states.Reason) codes.Code {
 
 	case states.LndLocked, states.LndDown, states.Starting,
 		states.RecoveryActive, states.Standby, states.LockLost,
-		states.DatabaseDown:
+		states.DatabaseDown, states.BackupAwaited,
+		states.PlacesUnanswered, states.JournalNewer:
 
 		return codes.Unavailable
 

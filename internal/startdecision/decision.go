@@ -52,10 +52,22 @@ type Decision struct {
 	// Addresses says why calls that make or hand out an address are
 	// refused meanwhile; empty if they are served.
 	Addresses states.Reason
+
+	// Empty says that the directory has nothing that a deadline could run
+	// out for.
+	Empty bool
 }
 
 // Decide says what comes first.
 func Decide(s Situation) Decision {
+	decision := s.decide()
+	decision.Empty = s.empty()
+
+	return decision
+}
+
+// decide is Decide but for what it says of the directory.
+func (s *Situation) decide() Decision {
 	switch {
 	case s.Run != nil && s.JournalNewer:
 		return s.keepNewer()

@@ -159,7 +159,7 @@ func TestTheUserHasTheLastWord(t *testing.T) {
 		if s.Run != nil || s.AutoRestore && !s.GivenUp {
 			return
 		}
-		require.Equal(t, Decision{Step: StartClient}, Decide(s))
+		require.Equal(t, Decision{Step: StartClient}, s.decide())
 	})
 }
 
@@ -169,11 +169,12 @@ func TestEveryQuestionEnds(t *testing.T) {
 	eachSituation(t, func(t *testing.T, s Situation) {
 		decision := Decide(s)
 		require.Equal(t, decision, Decide(s))
+		require.Equal(t, s.empty(), decision.Empty)
 		if s.Search != nil {
 			require.NotEqual(t, Look, decision.Step)
 		}
 		if s.complete() && s.Run == nil {
-			require.Equal(t, Decision{Step: StartClient}, decision)
+			require.Equal(t, Decision{Step: StartClient}, s.decide())
 		}
 		if s.Run != nil && !s.JournalNewer {
 			require.Equal(t, Continue, decision.Step)
@@ -285,7 +286,7 @@ func TestDecide(t *testing.T) {
 	}}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			require.Equal(t, test.want, Decide(test.s))
+			require.Equal(t, test.want, test.s.decide())
 		})
 	}
 }

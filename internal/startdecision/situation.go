@@ -16,6 +16,9 @@ type Situation struct {
 	// SwapData says that the database knows of a swap or a deposit.
 	SwapData bool
 
+	// Unprobed says that it could not be told what is in place.
+	Unprobed bool
+
 	// AwaitsConversion says that the embedded daemon has yet to convert its
 	// database of years ago, so that nobody knows what is in it.
 	AwaitsConversion bool
@@ -107,7 +110,8 @@ func (s *Situation) empty() bool {
 	absent := s.Token == generation.TokenAbsent ||
 		s.Token == generation.TokenUnreadable
 
-	return absent && s.Rows == 0 && !s.SwapData && !s.AwaitsConversion
+	return absent && s.Rows == 0 && !s.SwapData && !s.AwaitsConversion &&
+		!s.Unprobed
 }
 
 // complete reports whether token and row are both there: nothing is missing
