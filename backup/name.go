@@ -36,13 +36,17 @@ func LegacyFileName(tokenID [32]byte, created time.Time) string {
 
 // fileName returns a name with a number; 0 stands for none.
 func fileName(tokenID [32]byte, created time.Time, number int) string {
-	suffix := ""
-	if number > 0 {
-		suffix = fmt.Sprintf(".%d", number)
+	return fmt.Sprintf("loop_recovery_%019d_%s%s.lrb", created.UnixNano(),
+		hex.EncodeToString(tokenID[:]), suffix(number))
+}
+
+// suffix returns what a number adds to a name.
+func suffix(number int) string {
+	if number == 0 {
+		return ""
 	}
 
-	return fmt.Sprintf("loop_recovery_%019d_%s%s.lrb", created.UnixNano(),
-		hex.EncodeToString(tokenID[:]), suffix)
+	return fmt.Sprintf(".%d", number)
 }
 
 // ParseName returns what a backup's name says, and whether it is one. It

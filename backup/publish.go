@@ -216,9 +216,7 @@ func (s *Store) publishIn(ctx context.Context, report *PlaceReport,
 func (s *Store) adopt(report *PlaceReport, path string) error {
 	report.Path, report.Status = path, AlreadyThere
 
-	return errors.Join(
-		s.files.SyncDir(path), s.files.SyncDir(report.Place),
-	)
+	return s.settle(path)
 }
 
 // confirm reports a new backup, which is called one only after it opened.

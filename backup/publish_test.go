@@ -187,23 +187,6 @@ func TestUnreadableFile(t *testing.T) {
 	}, verdicts)
 }
 
-// TestReceiveDamaged checks that a file which was received before and is damaged
-// now is not taken for the one that is sent again.
-func TestReceiveDamaged(t *testing.T) {
-	store, _ := newStore(t, 1)
-	data := seal(t, testContent(t, 3), testKeys(t, 1))
-	path, err := store.Receive(data)
-	require.NoError(t, err)
-
-	require.NoError(t, os.Chmod(path, 0o600))
-	require.NoError(t, os.WriteFile(path, data[1:], 0o600))
-	_, err = store.Receive(data)
-	require.ErrorContains(t, err, path)
-	kept, err := os.ReadFile(path)
-	require.NoError(t, err)
-	require.Equal(t, data[1:], kept)
-}
-
 // TestOnOneDisk checks that a user is warned whose copies are all on one disk,
 // and nobody else.
 func TestOnOneDisk(t *testing.T) {

@@ -103,6 +103,17 @@ func newDir() *inode {
 
 // Put writes a durable file, as a life long before did. It replaces one.
 func (f *FS) Put(name string, data []byte) error {
+	return f.PutShared(name, bytes.Clone(data))
+}
+
+// PutShared is Put without a copy of the data, which must not change, for very
+// many files.
+func (f *FS) PutShared(name string, data []byte) error {
+	return f.put(name, &inode{mode: 0o600, data: data, stored: data})
+}
+
+// put makes a durable entry. It replaces one.
+func (f *FS) put(name string, entry *inode) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
@@ -110,13 +121,8 @@ func (f *FS) Put(name string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	file := &inode{
-		mode:   0o600,
-		data:   bytes.Clone(data),
-		stored: bytes.Clone(data),
-	}
-	parent.names[base] = file
-	parent.storedNames[base] = file
+	parent.names[base] = entry
+	parent.storedNames[base] = entry
 
 	return nil
 }
@@ -124,18 +130,7 @@ func (f *FS) Put(name string, data []byte) error {
 // PutSpecial makes a durable entry that is no regular file: a named pipe, a
 // socket, a link that leads nowhere. Who reads it has lost.
 func (f *FS) PutSpecial(name string, kind fs.FileMode) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-
-	parent, base, err := f.parent("put", name)
-	if err != nil {
-		return err
-	}
-	special := &inode{mode: kind.Type() | 0o600}
-	parent.names[base] = special
-	parent.storedNames[base] = special
-
-	return nil
+	return f.put(name, &inode{mode: kind.Type() | 0o600})
 }
 
 // Refuse sets the error with which the file system says that it has no hard
@@ -312,7 +307,7 @@ func (f *FS) Open(name string) (durable.Handle, error) {
 
 	return &reader{
 		handle: handle{fs: f, inode: found, name: name},
-		data:   bytes.NewReader(bytes.Clone(found.data)),
+		data:   bytes.NewReader(found.data),
 	}, nil
 }
 

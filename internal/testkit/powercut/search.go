@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/looprecovery/looprecovery/internal/durable"
 	"github.com/looprecovery/looprecovery/internal/testkit/crash"
 )
 
@@ -41,10 +42,12 @@ func (r *Result) String() string {
 		r.Controls)
 }
 
-// systems are the kinds of file systems that everything is tried on.
+// systems are the kinds of file systems that everything is tried on. One that
+// can only create a file may leave a torn one, which nobody may take for good.
 var systems = map[string]crash.Capability{
 	"rename": crash.Renames | crash.Links,
 	"link":   crash.Links,
+	"create": 0,
 }
 
 // causes are the errors that a disk fails with.
@@ -128,6 +131,15 @@ type search struct {
 	seen map[[32]byte]bool
 }
 
+// promise returns what is promised on this kind of file system.
+func (s *search) promise() durable.Promise {
+	if s.can == 0 {
+		return durable.MaybeTorn
+	}
+
+	return durable.AllOrNothing
+}
+
 // everything cuts the scenario off at every point, starts it again from every
 // state it can be found in and cuts it off once more, and makes every change
 // fail in turn.
@@ -185,7 +197,7 @@ func (s *search) cutOff(disk *crash.FS, found *[]*crash.FS) error {
 func (s *search) look(cut *crash.FS) map[string][]byte {
 	s.result.Cuts++
 	files := cut.Files()
-	if err := s.scenario.check(files); err != nil {
+	if err := s.scenario.check(files, s.promise()); err != nil {
 		s.violation(err)
 	}
 
@@ -279,7 +291,7 @@ func (s *search) fault(disk *crash.FS, cause error, first int,
 	} else if !errors.Is(err, cause) {
 		s.violation(fmt.Errorf("unclear error: %w", err))
 	}
-	if err := s.scenario.check(disk.Files()); err != nil {
+	if err := s.scenario.check(disk.Files(), s.promise()); err != nil {
 		s.violation(err)
 	}
 	for cut := range disk.Cuts() {
