@@ -37,6 +37,10 @@ type TokenProbe struct {
 	// Status says what is there.
 	Status TokenStatus
 
+	// Path is the file's path, if there is a file. Its name may be one that
+	// upstream gives up at its next start.
+	Path string
+
 	// Token is set if Status is TokenPaid or TokenPending.
 	Token Token
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -29,6 +30,9 @@ type FS interface {
 	// Open opens a file for reading. It never waits, whatever is there, and
 	// does not follow a link: what was opened is told by its handle.
 	Open(path string) (Handle, error)
+
+	// Follow is Open for a name that may be a link of its owner's.
+	Follow(path string) (Handle, error)
 
 	// Lstat describes what has a name, and not what a link points to.
 	Lstat(path string) (fs.FileInfo, error)
@@ -108,6 +112,16 @@ func (osFS) Open(path string) (Handle, error) {
 	}
 
 	return file, nil
+}
+
+// Follow implements FS.
+func (osFS) Follow(path string) (Handle, error) {
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
+
+	return osFS{}.Open(target)
 }
 
 // Lstat implements FS.

@@ -50,6 +50,14 @@ func (e *KindError) Kind() string {
 // for one that is larger wraps ErrTooLarge; the description is given with both.
 func Open(files FS, path string, limit int64) (Handle, fs.FileInfo, error) {
 	file, err := files.Open(path)
+
+	return judge(files, file, err, path, limit)
+}
+
+// judge closes what was opened if it is no regular file, or too large.
+func judge(files FS, file Handle, err error, path string, limit int64) (Handle,
+	fs.FileInfo, error) {
+
 	if err != nil {
 		info, kindErr := kind(files, path)
 		if kindErr != nil {
@@ -93,6 +101,19 @@ func kind(files FS, path string) (fs.FileInfo, error) {
 // reads, nor allocates for, much more than that.
 func ReadFile(files FS, path string, limit int64) ([]byte, error) {
 	file, _, err := Open(files, path, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+
+	return ReadAll(file, path, limit)
+}
+
+// ReadLinked is ReadFile for a name that may be a link of its owner's. One that
+// leads nowhere is a *KindError.
+func ReadLinked(files FS, path string, limit int64) ([]byte, error) {
+	file, err := files.Follow(path)
+	file, _, err = judge(files, file, err, path, limit)
 	if err != nil {
 		return nil, err
 	}

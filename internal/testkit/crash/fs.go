@@ -311,6 +311,11 @@ func (f *FS) Open(name string) (durable.Handle, error) {
 	}, nil
 }
 
+// Follow implements durable.FS. No link here leads anywhere.
+func (f *FS) Follow(name string) (durable.Handle, error) {
+	return f.Open(name)
+}
+
 // Lstat implements durable.FS.
 func (f *FS) Lstat(name string) (fs.FileInfo, error) {
 	f.mu.Lock()

@@ -96,6 +96,11 @@ func (d *Disk) Open(name string) (handle durable.Handle, err error) {
 	return handle, nil
 }
 
+// Follow opens a file for reading: no link here leads anywhere.
+func (d *Disk) Follow(name string) (durable.Handle, error) {
+	return d.Open(name)
+}
+
 // Lstat describes what has a name.
 func (d *Disk) Lstat(name string) (info fs.FileInfo, err error) {
 	err = d.do("disk.Lstat", name, func(files *crash.FS) error {
