@@ -169,12 +169,16 @@ func (s *search) locate(request Request) (*Located, error) {
 	return located, nil
 }
 
-// nothingFound is the error that blocks a run without a candidate. If a place
-// could not be read, the file may well be there.
+// nothingFound is the error that blocks a run without a candidate. If a place, or
+// a file with a backup's name, could not be read, that may well be it.
 func (s *search) nothingFound(why string) error {
 	details := []string{why, s.verdicts()}
 	reason := states.NoBackupFound
-	if s.unread != nil {
+	unread := s.unread
+	for _, entry := range s.entries {
+		unread = errors.Join(unread, entry.Err)
+	}
+	if unread != nil {
 		reason = states.PlaceUnreadable
 		var paths []string
 		for _, place := range unreadPlaces(s.unread) {
@@ -185,7 +189,7 @@ func (s *search) nothingFound(why string) error {
 	}
 
 	return &BlockError{
-		Reason: reason, Detail: joinTexts(details), Err: s.unread,
+		Reason: reason, Detail: joinTexts(details), Err: unread,
 	}
 }
 

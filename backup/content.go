@@ -131,6 +131,9 @@ type Entry struct {
 	Verdict Verdict
 	Detail  string
 
+	// Err is why the file could not be read, if that is the verdict.
+	Err error
+
 	// Network, TokenID and TokenCreated are what the header claims; they
 	// are zero if there is no readable header. The older format has none:
 	// there they are what the contents say, if they can be read.

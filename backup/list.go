@@ -66,6 +66,7 @@ func (s *Store) listPlace(ctx context.Context, place string, keys Keys,
 
 		case err != nil:
 			entry.Verdict, entry.Detail = Unreadable, err.Error()
+			entry.Err = err
 		}
 		entries = append(entries, entry)
 	}
