@@ -17,7 +17,8 @@ import (
 // carry reasons or show them.
 var producers = []string{
 	"actions", "recoveryfsm", "recoverydb", "internal/keeper",
-	"internal/lndnode", "internal/owner", "loopd", "itest",
+	"internal/lndnode", "internal/owner", "internal/swapdb", "loopd",
+	"itest",
 }
 
 // TestEveryReasonIsProduced checks that each reason of the closed list is

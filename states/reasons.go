@@ -148,6 +148,16 @@ const (
 	// DatabaseDown means that the database server cannot be reached.
 	DatabaseDown Reason = "DATABASE_DOWN"
 
+	// DatabaseNewer means that the swap database was written by a newer
+	// loopd.
+	DatabaseNewer Reason = "DATABASE_NEWER"
+
+	// DatabaseDirty means that an upgrade of the swap database broke off.
+	DatabaseDirty Reason = "DATABASE_DIRTY"
+
+	// DatabaseDamaged means that the swap database cannot be read.
+	DatabaseDamaged Reason = "DATABASE_DAMAGED"
+
 	// DatabaseRefuses means that the database server does not let loopd
 	// in: password, name or privilege are not as it wants them, or a
 	// pooler shares sessions.
@@ -414,6 +424,23 @@ var explanations = map[Reason]Explanation{
 		"Nothing was started or written.",
 		"start PostgreSQL or check loopd's --postgres options; " +
 			"loopd goes on by itself",
+	},
+	DatabaseNewer: {
+		"The swap database was written by a newer loopd.",
+		"It was left alone and the swap client was not started.",
+		"install the loopd version that wrote it, then start it",
+	},
+	DatabaseDirty: {
+		"An upgrade of the swap database broke off half way.",
+		"It was left alone and the swap client was not started.",
+		"put back a copy of the database from before the upgrade; " +
+			"loopd goes on by itself",
+	},
+	DatabaseDamaged: {
+		"The swap database is damaged.",
+		"It was left alone and the swap client was not started.",
+		"put back a good copy of the file, or what sqlite3's " +
+			".recover makes of this one; loopd goes on by itself",
 	},
 	DatabaseRefuses: {
 		"The database server does not let loopd in.",
