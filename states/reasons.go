@@ -1,6 +1,9 @@
 package states
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Reason is the machine-readable code of why a run or a call cannot go on. It
 // is stored in the journal and sent as the reason of a google.rpc.ErrorInfo.
@@ -187,8 +190,29 @@ type Explanation struct {
 	// Untouched says what was left as it was.
 	Untouched string
 
-	// Next is the next command or step.
+	// Next is the next command or step. A command stands at its end, after
+	// a colon, or is all of it; what Commands returns is what a test types.
 	Next string
+}
+
+// Commands returns the commands that Next tells to type, in order; none if
+// there is nothing to type. Several are joined by "&&". Words in capitals stand
+// for what only the user knows, such as FILE.
+func (e Explanation) Commands() []string {
+	text := e.Next
+	if end := strings.LastIndex(text, ": "); end >= 0 {
+		text = text[end+len(": "):]
+	}
+
+	commands := strings.Split(text, " && ")
+	for _, command := range commands {
+		program, _, _ := strings.Cut(command, " ")
+		if program != "loop" && program != "lncli" {
+			return nil
+		}
+	}
+
+	return commands
 }
 
 // explanations holds the text of every reason.
@@ -197,7 +221,8 @@ var explanations = map[Reason]Explanation{
 		"No valid backup of this network that opens with this " +
 			"lnd's seed was found.",
 		"Nothing was written.",
-		"loop recover --backup_file FILE",
+		"name a file that is elsewhere: " +
+			"loop recover --backup_file FILE",
 	},
 	PlaceUnreadable: {
 		"A backup place, or a file in it, cannot be read.",
@@ -214,7 +239,7 @@ var explanations = map[Reason]Explanation{
 	NotABackup: {
 		"The file is not a backup of an L402 generation.",
 		"Nothing was written.",
-		"loop backup list",
+		"use another file: loop backup list",
 	},
 	BackupCorrupt: {
 		"The backup file is damaged.",
@@ -236,7 +261,7 @@ var explanations = map[Reason]Explanation{
 	NewerVersion: {
 		"The backup was written by a newer version.",
 		"Nothing was written and the file was left alone.",
-		"update loop and loopd, then: loop recover resume",
+		"update both programs, then: loop recover --backup_file FILE",
 	},
 	BackupIncomplete: {
 		"The backup lacks what a restore needs.",
@@ -246,7 +271,8 @@ var explanations = map[Reason]Explanation{
 	NameMismatch: {
 		"The backup's name does not match its contents.",
 		"Nothing was written and the file was left alone.",
-		"give the file its original name, then: loop recover resume",
+		"give the file its original name, then: " +
+			"loop recover --backup_file FILE",
 	},
 	DoesNotOpen: {
 		"The backup does not open: it is damaged or was made with " +
@@ -278,28 +304,33 @@ var explanations = map[Reason]Explanation{
 	TokenConflict: {
 		"Another paid L402 token is already in the data directory.",
 		"That token was left alone and nothing was written.",
-		"loop listauth; to keep it: loop recover cancel",
+		"the other one can be restored into a data directory of its " +
+			"own (loopd --loopdir); to go on with the token in " +
+			"place: loop recover cancel",
 	},
 	TokenPending: {
 		"An unpaid L402 token is in the data directory.",
 		"It was left alone and nothing was written.",
-		"let its payment settle or move l402.token.pending away, " +
-			"then: loop recover resume",
+		"let the swap client settle its payment, by any question to " +
+			"the server, and see what it became: " +
+			"loop terms && loop recover resume",
 	},
 	AddressConflict: {
 		"Another static address is already in the database.",
 		"It was left alone.",
-		"loop static summary; to keep it: loop recover cancel",
+		"the other one can be restored into a data directory of its " +
+			"own (loopd --loopdir); to go on with the address in " +
+			"place: loop recover cancel",
 	},
 	NothingToRescan: {
 		"There is no L402 token with a static address here.",
 		"Nothing was written.",
-		"loop recover",
+		"restore one: loop recover",
 	},
 	NothingToBackUp: {
 		"There is no paid L402 token with a static address here.",
 		"Nothing was written.",
-		"loop static new makes both, and their backup",
+		"make both, and their backup: loop static new",
 	},
 	BlocksUnavailable: {
 		"The node does not have a block that the scan needs.",
@@ -310,8 +341,7 @@ var explanations = map[Reason]Explanation{
 		"Swaps or withdrawals are under way, and the restore would " +
 			"have to stop them.",
 		"Nothing was written and the swaps go on.",
-		"wait until they are done (loop listswaps), then: " +
-			"loop recover resume",
+		"wait until they are done, then: loop recover resume",
 	},
 	CrashLoop: {
 		"The daemon died repeatedly in this state.",
@@ -391,8 +421,7 @@ var explanations = map[Reason]Explanation{
 	NotProtected: {
 		"The new address has no durable backup yet.",
 		"The address is kept, but was not handed out.",
-		"free or mount the backup place, then ask for the address " +
-			"again",
+		"free or mount the backup place, then: loop static new",
 	},
 	PairUnproven: {
 		"The L402 token was bought after the static address had been " +

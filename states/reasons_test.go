@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -73,4 +74,47 @@ func TestUnknownReason(t *testing.T) {
 	require.Contains(t, explanation.Sentence, "MADE_LATER")
 	require.NotEmpty(t, explanation.Untouched)
 	require.NotEmpty(t, explanation.Next)
+}
+
+// TestCommands checks how the commands are told from the rest of a next step.
+func TestCommands(t *testing.T) {
+	for next, commands := range map[string][]string{
+		"loop recover status": {"loop recover status"},
+		"wait, then: loop recover resume": {
+			"loop recover resume",
+		},
+		"start anew: loop recover cancel && loop recover": {
+			"loop recover cancel", "loop recover",
+		},
+		"lncli unlock":                       {"lncli unlock"},
+		"start lnd; loopd goes on by itself": nil,
+		"point loopd at the right lnd":       nil,
+		"first: loop a && wait":              nil,
+	} {
+		explanation := Explanation{Next: next}
+		require.Equal(t, commands, explanation.Commands(), next)
+	}
+}
+
+// TestEveryCommandIsFound checks that no next step hides a command in a
+// sentence, where no test would type it.
+func TestEveryCommandIsFound(t *testing.T) {
+	hidden := regexp.MustCompile(`\b(loop|lncli) `)
+	check := func(code string, explanation Explanation) {
+		prose, _, _ := strings.Cut(
+			explanation.Next,
+			strings.Join(explanation.Commands(), " && "),
+		)
+		if len(explanation.Commands()) == 0 {
+			prose = explanation.Next
+		}
+		require.False(t, hidden.MatchString(prose), "%s: %s", code,
+			explanation.Next)
+	}
+	for reason, explanation := range explanations {
+		check(string(reason), explanation)
+	}
+	for warning, explanation := range warnings {
+		check(string(warning), explanation)
+	}
 }
