@@ -77,13 +77,35 @@ func lead(t *testing.T, db *DB, id string, table states.Table,
 				Event: event, To: next, Detail: "detail",
 			}))
 	}
-	step(states.Begin, table.Path[0])
+	if to != states.Start {
+		step(states.Begin, table.Path[0])
+	}
 	for i := 0; run.State != to; i++ {
 		step(states.Done, table.Path[i+1])
 	}
 	if over {
 		step(states.Cancel, states.Cancelled)
 	}
+}
+
+// block leads a run to a state and lets it block there.
+func block(t *testing.T, db *DB, id string, table states.Table,
+	from states.State) {
+
+	t.Helper()
+
+	lead(t, db, id, table, from, false)
+	run, err := db.Journal().Run(t.Context(), id)
+	require.NoError(t, err)
+	run.LastSeq++
+	run.State, run.BlockedFrom = states.Blocked, from
+	run.Reason, run.Detail = states.TokenConflict, "detail"
+	require.NoError(t, db.Journal().SaveStep(t.Context(), run,
+		recoveryfsm.Event{
+			Seq: run.LastSeq, Time: filledTime, From: from,
+			Event: states.Block, To: states.Blocked,
+			Reason: run.Reason, Detail: run.Detail,
+		}))
 }
 
 // script is the output script of the n-th address of the tests.
