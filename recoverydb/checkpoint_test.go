@@ -2,7 +2,6 @@ package recoverydb
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
@@ -15,9 +14,7 @@ import (
 // openTemp returns a function that closes and opens the database of a test
 // again, as a process that starts anew would. It is not looked at before, since
 // the suites' transactions are none.
-func openTemp(t *testing.T) func() *DB {
-	path := filepath.Join(t.TempDir(), "recovery.db")
-
+func openTemp(t *testing.T, path string) func() *DB {
 	var db *DB
 	reopen := func() *DB {
 		if db != nil {
@@ -51,9 +48,13 @@ func unlooked(path string) (*DB, error) {
 // findings lie beside.
 func TestCheckpoint(t *testing.T) {
 	t.Parallel()
+	eachOrigin(t, testCheckpoint)
+}
 
+// testCheckpoint is TestCheckpoint for one origin.
+func testCheckpoint(t *testing.T, newPath func(*testing.T) string) {
 	checkpointtest.Run(t, func(t *testing.T) checkpointtest.Open {
-		reopen := openTemp(t)
+		reopen := openTemp(t, newPath(t))
 		other := chainscan.Chunk{
 			Cursor: chainscan.Cursor{
 				Frontier: map[int32]uint32{1: 5},

@@ -1,7 +1,6 @@
 package recoverydb
 
 import (
-	"path/filepath"
 	"testing"
 
 	"github.com/looprecovery/looprecovery/lndview"
@@ -12,6 +11,11 @@ import (
 // TestLedger runs the conformance suite of lndview's ledger against a database
 // that is closed and opened again.
 func TestLedger(t *testing.T) {
+	eachOrigin(t, testLedger)
+}
+
+// testLedger is TestLedger for one origin.
+func testLedger(t *testing.T, newPath func(*testing.T) string) {
 	databases := make(map[lndview.Ledger]*DB)
 	paths := make(map[lndview.Ledger]string)
 	openAt := func(t *testing.T, path string) lndview.Ledger {
@@ -24,7 +28,7 @@ func TestLedger(t *testing.T) {
 	}
 
 	ledgertest.Run(t, func(t *testing.T) lndview.Ledger {
-		return openAt(t, filepath.Join(t.TempDir(), "recovery.db"))
+		return openAt(t, newPath(t))
 	}, func(t *testing.T, ledger lndview.Ledger) lndview.Ledger {
 		require.NoError(t, databases[ledger].Close())
 

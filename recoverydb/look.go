@@ -49,6 +49,9 @@ func (p place) look(ctx context.Context) (*Newer, error) {
 		return nil, err
 	}
 
+	if err := checkLog(p.inScratch(copyName + logSuffix)); err != nil {
+		return nil, err
+	}
 	newer, err := lookAt(ctx, p.inScratch(copyName))
 	if outOfTime(ctx, err) {
 		log.Warnf("The recovery database was not looked at to its end " +

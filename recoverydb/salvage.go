@@ -42,6 +42,8 @@ var salvageTables = []salvageTable{
 	{name: "view_scripts", key: []string{"rowid"}},
 	{name: "view_publications", key: []string{"rowid"}},
 	{name: "set_asides", key: []string{"rowid"}},
+	{name: "keeper_pairs", key: []string{"token_id", "client_key"}},
+	{name: "keeper_mounts", key: []string{"place"}},
 }
 
 // unsalvagedTables are the tables that are not: what a scan had proved is worth
@@ -51,8 +53,14 @@ var unsalvagedTables = []string{"view_outputs", "view_trail"}
 
 // salvager takes over what can be read of a damaged database.
 type salvager struct {
+	// source is the damaged database, nil if it cannot be read at all.
 	source *sql.DB
+
+	// target is the new one.
 	target *DB
+
+	// damage is what is wrong with the source.
+	damage Damage
 
 	// reports are the outcomes by table, in the order of salvageTables.
 	reports []TableReport
@@ -61,8 +69,7 @@ type salvager struct {
 // salvage copies what can be read of a damaged database to a new one, and
 // reports it. The new database judges: a row that it refuses is dropped, and so
 // is what does not fit together afterwards.
-func salvage(source *sql.DB, target *DB) ([]TableReport, error) {
-	s := &salvager{source: source, target: target}
+func (s *salvager) salvage() ([]TableReport, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), salvageTime)
 	defer cancel()
 
@@ -84,15 +91,22 @@ func salvage(source *sql.DB, target *DB) ([]TableReport, error) {
 	return s.reports, s.count(context.Background())
 }
 
+// outdated says whether what is read may be from an earlier time, so that what
+// is true at a time only, and can do harm at another, is not taken over.
+func (s *salvager) outdated() bool {
+	return s.damage == TornLog
+}
+
 // copyTable copies the rows of a table that can be read.
 func (s *salvager) copyTable(ctx context.Context, table salvageTable) (
 	TableReport, error) {
 
-	report := TableReport{Name: table.name}
+	report := TableReport{Name: table.name, Unread: true}
+	if s.source == nil {
+		return report, nil
+	}
 	columns, err := s.columns(ctx, table.name)
 	if err != nil || len(columns) == 0 {
-		report.Unread = true
-
 		return report, nil
 	}
 	rows, whole := s.readTable(ctx, table, columns)
@@ -342,7 +356,8 @@ func (s *salvager) judgeRuns(ctx context.Context) error {
 }
 
 // judgeRun returns an error if a run is of a table that is not known, is not
-// whole, or has lost the scan that it is about to sum up.
+// whole, has lost the scan that it is about to sum up, or may have come to its
+// end since: it would be continued although the user gave it up.
 func (s *salvager) judgeRun(ctx context.Context, run recoveryfsm.Run) error {
 	table, known := states.Lookup(run.Kind, run.Version)
 	if !known {
@@ -356,6 +371,9 @@ func (s *salvager) judgeRun(ctx context.Context, run recoveryfsm.Run) error {
 	}
 	if err := s.target.verifyRun(ctx, run); err != nil {
 		return err
+	}
+	if !run.Finished && s.outdated() {
+		return fmt.Errorf("it may have gone on")
 	}
 	if run.Finished || run.Facts.Coverage == nil {
 		return nil
@@ -378,8 +396,9 @@ func (s *salvager) dropRun(ctx context.Context, id string) error {
 	return s.drop(ctx, "runs", "id = ?", id)
 }
 
-// judgeLedger makes the wallet count as blind for every script, and drops
-// publications that do not decode.
+// judgeLedger makes the wallet count as blind for every script, and drops the
+// publications that do not decode, or that may have been given up since: they
+// would hide deposits.
 func (s *salvager) judgeLedger(ctx context.Context) error {
 	err := s.target.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE view_scripts SET
@@ -389,6 +408,10 @@ func (s *salvager) judgeLedger(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+
+	if s.outdated() {
+		return s.drop(ctx, "view_publications", "TRUE")
 	}
 
 	return s.judgePublications(ctx)

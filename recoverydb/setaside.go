@@ -79,12 +79,12 @@ func (p place) salvaged(aside *SetAside) (string, error) {
 
 	made := p.inScratch(newName)
 	err = makeFile(made, func(db *DB) error {
-		if source != nil {
-			tables, err := salvage(source, db)
-			if err != nil {
-				return err
-			}
-			aside.Tables = tables
+		s := &salvager{
+			source: source, target: db, damage: aside.Damage,
+		}
+		var err error
+		if aside.Tables, err = s.salvage(); err != nil {
+			return err
 		}
 
 		return db.tx(context.Background(), func(ctx context.Context,
