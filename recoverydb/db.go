@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 
 	_ "modernc.org/sqlite" // Register the driver "sqlite".
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 const (
@@ -79,9 +78,7 @@ func (db *DB) tx(ctx context.Context, body body) error {
 // moment. It never waits for a writer.
 func (db *DB) view(ctx context.Context, body body) error {
 	err := inTx(ctx, db.reader, &sql.TxOptions{ReadOnly: true}, body)
-	if db.report.Newer != nil && resultCode(err) == sqlite3.SQLITE_ERROR {
-		// The statement does not fit to the newer schema: what it asks
-		// for is not there.
+	if db.report.Newer != nil && unfit(ctx, err) {
 		return nil
 	}
 

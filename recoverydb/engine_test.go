@@ -109,3 +109,56 @@ func TestRunOverRestarts(t *testing.T) {
 	}
 	require.Equal(t, 2, resumes)
 }
+
+// TestRunOnDamagedJournal checks that damage which is met in the middle of a run
+// halts it, visibly and before its next effect, and hangs nobody; and that the
+// next process goes on with what is left.
+func TestRunOnDamagedJournal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "recovery.db")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+
+	db, err := Open(path)
+	require.NoError(t, err)
+	var effects atomic.Int32
+	engine := recoveryfsm.New(recoveryfsm.Config{
+		Journal: db.Journal(),
+		Actions: quiet(map[states.State]actions.Action{
+			states.VerifyNetwork: func(_ context.Context,
+				facts actions.Facts) (actions.Outcome, error) {
+
+				damagePages(t, path)
+
+				return actions.Outcome{
+					Event: states.Done, Facts: facts,
+				}, nil
+			},
+			states.ImportToken: func(_ context.Context,
+				facts actions.Facts) (actions.Outcome, error) {
+
+				effects.Add(1)
+
+				return actions.Outcome{Facts: facts}, nil
+			},
+		}),
+	})
+	run, err := engine.Start(ctx, states.Restore, actions.Request{})
+	require.NoError(t, err)
+	_, err = engine.Wait(ctx, run.ID)
+	if err != nil {
+		// Nor can the run be read.
+		require.Equal(t, Corrupt, damageOf(err))
+	}
+	require.True(t, db.Damaged())
+	require.Zero(t, effects.Load())
+	engine.Stop()
+	_ = db.Close()
+
+	next := open(t, path)
+	require.Len(t, next.Report().Unsettled(), 1)
+	engine = recoveryfsm.New(recoveryfsm.Config{
+		Journal: next.Journal(), Actions: quiet(nil),
+	})
+	defer engine.Stop()
+	require.NoError(t, engine.Continue(ctx))
+}

@@ -124,6 +124,20 @@ func TestNewerUnreadable(t *testing.T) {
 	require.True(t, snapshot.Unproven)
 }
 
+// TestNewerFacts shows that rows which a newer version writes in another form
+// count as absent; where the unfinished run stands is told all the same.
+func TestNewerFacts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "recovery.db")
+	writeNewer(t, path, "UPDATE runs SET facts = x'00'")
+
+	db := open(t, path)
+	runs, err := db.Journal().Runs(t.Context(), allRows)
+	require.NoError(t, err)
+	require.Empty(t, runs)
+	require.Equal(t, states.RecreateAddress,
+		db.Report().Newer.Unfinished.State)
+}
+
 // TestNewerForeign shows that a high version alone does not make a database
 // ours.
 func TestNewerForeign(t *testing.T) {

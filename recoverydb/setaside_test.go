@@ -137,6 +137,26 @@ func TestDamagedAgain(t *testing.T) {
 	require.True(t, snapshot.Scripts[string(script(1))].Blind)
 }
 
+// damagePages overwrites most of a database, and of its log, that somebody has
+// open.
+func damagePages(t *testing.T, path string) {
+	for name, at := range map[string]int64{
+		path: pageSize, path + logSuffix: walHeader + walFrame,
+	} {
+		file, err := os.OpenFile(name, os.O_WRONLY, 0)
+		require.NoError(t, err)
+		info, err := file.Stat()
+		require.NoError(t, err)
+		if size := info.Size() - at; size > 0 {
+			_, err = file.WriteAt(
+				bytes.Repeat([]byte{0xff}, int(size)), at,
+			)
+			require.NoError(t, err)
+		}
+		require.NoError(t, file.Close())
+	}
+}
+
 // TestDamageWhileRunning checks that damage that is met while the journal is
 // open is an error with SQLite's code, is remembered, and that the next start
 // sets the journal aside.
@@ -149,11 +169,7 @@ func TestDamageWhileRunning(t *testing.T) {
 
 	db, err = Open(path)
 	require.NoError(t, err)
-	file, err := os.OpenFile(path, os.O_WRONLY, 0)
-	require.NoError(t, err)
-	_, err = file.WriteAt(bytes.Repeat([]byte{0xff}, 20*pageSize), pageSize)
-	require.NoError(t, err)
-	require.NoError(t, file.Close())
+	damagePages(t, path)
 
 	require.False(t, db.Damaged())
 	_, err = db.Journal().Runs(t.Context(), allRows)

@@ -399,7 +399,8 @@ var explanations = map[Reason]Explanation{
 		"A step of the recovery could not be saved, so it was stopped.",
 		"Nothing was done after the last saved step.",
 		"free space in loopd's data directory or repair its disk, " +
-			"then: loop recover resume",
+			"and start loopd again if its log says that the " +
+			"journal is damaged; then: loop recover resume",
 	},
 	NoSuchRun: {
 		"There is no such recovery.",
