@@ -15,8 +15,10 @@ import (
 	"github.com/looprecovery/looprecovery/generation"
 	"github.com/looprecovery/looprecovery/internal/await"
 	"github.com/looprecovery/looprecovery/internal/durable"
+	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/internal/keeper"
 	"github.com/looprecovery/looprecovery/internal/owner"
+	"github.com/looprecovery/looprecovery/internal/swapdb"
 	"github.com/looprecovery/looprecovery/lndview"
 	"github.com/looprecovery/looprecovery/recoverydb"
 	"github.com/looprecovery/looprecovery/recoveryfsm"
@@ -38,11 +40,11 @@ type Daemon struct {
 	owner *owner.Owner
 	auth  *authenticator
 	node  *lndNode
-	gate  *gate
+	gate  *gate.Gate[*embedded]
 
 	source chainscan.Source
 
-	database *loopDatabase
+	database *swapdb.DB
 	journal  *recoverydb.DB
 	tokens   *generation.Files
 	chain    *chainPort
@@ -74,7 +76,7 @@ func NewDaemon(ctx context.Context, cfg *Config) (*Daemon, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	node := newLndNode(cfg)
 
-	return &Daemon{
+	d := &Daemon{
 		cfg:      cfg,
 		params:   params,
 		shutdown: ctx,
@@ -82,9 +84,11 @@ func NewDaemon(ctx context.Context, cfg *Config) (*Daemon, error) {
 		owner:    newOwner(cfg),
 		auth:     newAuthenticator(),
 		node:     node,
-		gate:     newGate(),
 		source:   newSource(node),
-	}, nil
+	}
+	d.gate = newGate(d.startEmbedded, d.inFlight)
+
+	return d, nil
 }
 
 // newOwner returns the owner-to-be of a configuration's data.
@@ -116,9 +120,7 @@ func (d *Daemon) openStores() error {
 
 	files := durable.OS()
 	d.tokens = generation.NewFiles(files, d.cfg.DataDir)
-	d.database = &loopDatabase{
-		cfg: d.cfg, params: d.params, owns: d.owner.Owns,
-	}
+	d.database = d.newDatabase()
 	d.nodePort = &nodePort{node: d.node, params: d.params}
 	d.chain = &chainPort{node: d.node}
 	d.view, err = d.newView(d.shutdown)
@@ -133,7 +135,6 @@ func (d *Daemon) openStores() error {
 		Chain:      d.chain,
 		Tokens:     d.tokens,
 		Rows:       d.database,
-		Gate:       &gatePort{daemon: d},
 		Visibility: &visibilityPort{View: d.view, rows: d.database},
 		Scanner:    &scannerPort{daemon: d},
 		Network:    d.cfg.Network,
@@ -143,8 +144,6 @@ func (d *Daemon) openStores() error {
 	}
 	d.engine = d.newEngine()
 	d.recovery.RecoveryServer = d.newRecoveryServer()
-	d.gate.start = d.startEmbedded
-	d.gate.busy = busyTask
 
 	return nil
 }
@@ -159,7 +158,7 @@ func (d *Daemon) closeStores() {
 	}
 	d.background.Wait()
 	d.node.close()
-	err := errors.Join(d.database.close(), d.journal.Close())
+	err := errors.Join(d.database.Close(), d.journal.Close())
 	if err != nil {
 		log.Errorf("Unable to close the databases: %v", err)
 	}
@@ -172,7 +171,7 @@ func (d *Daemon) work() error {
 
 	err := d.owner.AwaitDirectory(ctx, func(reason states.Reason) {
 		d.auth.setReason(reason)
-		d.gate.bar(reason)
+		d.bar(reason)
 	})
 	if err != nil {
 		return ignoreEnd(ctx, err)
@@ -189,18 +188,18 @@ func (d *Daemon) work() error {
 		return ignoreEnd(ctx, err)
 	}
 	err = d.owner.AwaitDatabase(ctx, func(state await.State) {
-		d.gate.bar(state.Reason)
+		d.bar(state.Reason)
 	})
 	if err != nil {
 		return ignoreEnd(ctx, err)
 	}
-	d.gate.bar("")
-	if err := d.untilReady(ctx, d.prepare); err != nil {
+	d.gate.Release(holdOwner)
+	if err := d.untilReady(ctx, "the start", d.prepare); err != nil {
 		return ignoreEnd(ctx, err)
 	}
 	d.background.Go(func() { d.keeper.Run(ctx) })
 
-	return ignoreEnd(ctx, d.gate.run(ctx))
+	return ignoreEnd(ctx, d.gate.Run(ctx))
 }
 
 // unlock connects to lnd and makes callers known. It starts over if lnd went
@@ -238,7 +237,10 @@ func (d *Daemon) newEngine() *recoveryfsm.Engine {
 	return recoveryfsm.New(recoveryfsm.Config{
 		Journal: d.journal.Journal(),
 		Actions: func(runID string) map[states.State]actions.Action {
-			return actions.Set(d.deps, runID)
+			deps := d.deps
+			deps.Gate = &gatePort{daemon: d, run: runID}
+
+			return actions.Set(deps, runID)
 		},
 		OnEvent: d.onEvent,
 	})
@@ -253,22 +255,18 @@ func ignoreEnd(ctx context.Context, err error) error {
 	return err
 }
 
-// untilReady repeats a step that fails while lnd is not ready. It returns
-// another error as it is.
-func (d *Daemon) untilReady(ctx context.Context,
+// untilReady repeats a step until it succeeds, and lets callers know why it
+// does not yet.
+func (d *Daemon) untilReady(ctx context.Context, name string,
 	step func(context.Context) error) error {
 
-	for {
-		err := step(ctx)
-		if err == nil || ctx.Err() != nil {
-			return err
+	loop := await.Loop{Log: log, OnState: func(state await.State) {
+		if state.Reason != "" {
+			d.gate.Note(state.Reason)
 		}
-		log.Warnf("Not ready yet: %v", err)
+	}}
 
-		if err := pause(ctx, lndPollInterval); err != nil {
-			return err
-		}
-	}
+	return loop.Until(ctx, name, step)
 }
 
 // prepare decides, before the embedded daemon may start, whether something has
@@ -284,11 +282,16 @@ func (d *Daemon) prepare(ctx context.Context) error {
 		return err
 	}
 	if held {
-		d.gate.setReason(states.RecoveryActive)
+		d.gate.Note(states.RecoveryActive)
 		return nil
 	}
 
-	return d.beforeEmbedded(ctx)
+	if err := d.beforeEmbedded(ctx); err != nil {
+		return err
+	}
+	d.gate.Release(holdStart)
+
+	return nil
 }
 
 // beforeEmbedded is done before the embedded daemon starts: with the row as it
@@ -304,43 +307,7 @@ func (d *Daemon) beforeEmbedded(ctx context.Context) error {
 		// What stands in the way is kept as a warning.
 		_ = d.keeper.Protect(d.shutdown, 0)
 	})
-	d.gate.setReason(states.Starting)
-	d.gate.Open()
+	d.gate.Note(states.Starting)
 
 	return nil
-}
-
-// startEmbedded starts upstream's daemon on a connection of its own, whose
-// services are decorated. A daemon that fails to start leaks its database and
-// its macaroon store, so that such an error ends the process.
-func (d *Daemon) startEmbedded(ctx context.Context) (*cycle, error) {
-	lnd, err := d.node.await(ctx, true, d.gate.setReason)
-	if err != nil {
-		return nil, err
-	}
-	d.node.refresh(ctx)
-
-	// The embedded daemon asks for its deposits at once, and some of its
-	// parts stop it for good if the answer is an error.
-	err = d.untilReady(ctx, d.view.CatchUp)
-	if err != nil {
-		lnd.Close()
-		return nil, err
-	}
-	d.view.Decorate(lnd)
-
-	daemon := upstream.New(&d.cfg.Config, nil)
-	if err := daemon.StartAsSubserver(lnd, false); err != nil {
-		return nil, err
-	}
-
-	cycleCtx, cancel := context.WithCancel(context.Background())
-
-	return &cycle{
-		daemon: daemon,
-		stop:   daemon.Stop,
-		exited: daemon.ErrChan,
-		ctx:    cycleCtx,
-		cancel: cancel,
-	}, nil
 }

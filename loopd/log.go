@@ -5,6 +5,7 @@ import (
 	"github.com/lightningnetwork/lnd/build"
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/internal/keeper"
 	"github.com/looprecovery/looprecovery/internal/owner"
 	"github.com/looprecovery/looprecovery/lndview"
@@ -30,6 +31,7 @@ var loggers = map[string]func(btclog.Logger){
 	backup.Subsystem:      backup.UseLogger,
 	keeper.Subsystem:      keeper.UseLogger,
 	chainscan.Subsystem:   chainscan.UseLogger,
+	gate.Subsystem:        gate.UseLogger,
 	lndview.Subsystem:     lndview.UseLogger,
 	owner.Subsystem:       owner.UseLogger,
 	recoverydb.Subsystem:  recoverydb.UseLogger,

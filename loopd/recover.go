@@ -7,6 +7,7 @@ import (
 	"github.com/lightningnetwork/lnd/keychain"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/generation"
+	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/recoveryfsm"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/looprecovery/looprecovery/staticaddr"
@@ -25,6 +26,13 @@ func (d *Daemon) resumeOrBegin(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if run != nil {
+		// Between token and row there is no way back.
+		if d.holds(*run) && halfway(*run) {
+			d.gate.Join(gate.Holder{
+				Name:   holdOfRun(run.ID),
+				Reason: states.RecoveryActive,
+			})
+		}
 		if err := d.engine.Continue(ctx); err != nil {
 			return false, err
 		}
@@ -63,19 +71,24 @@ func (d *Daemon) holds(run recoveryfsm.Run) bool {
 		return true
 	}
 
-	effects := run.Facts.Effects
-	halfway := effects.TokenPlaced && !effects.RowCreated
 	automatic := run.Facts.Request.Automatic &&
 		d.cfg.Recovery.AutoRestore == "on"
 
-	return automatic || halfway
+	return automatic || halfway(run)
+}
+
+// halfway reports whether a run has placed the token and not the row.
+func halfway(run recoveryfsm.Run) bool {
+	effects := run.Facts.Effects
+
+	return effects.TokenPlaced && !effects.RowCreated
 }
 
 // shouldRestore reports whether this directory is fresh or lost one of its two
 // halves, and a backup that would complete it is there.
 func (d *Daemon) shouldRestore(ctx context.Context) (bool, error) {
 	if d.cfg.Recovery.AutoRestore != "on" ||
-		d.database.awaitsConversion() {
+		d.database.AwaitsConversion() {
 
 		return false, nil
 	}
@@ -162,38 +175,24 @@ func (d *Daemon) watchAddress(ctx context.Context) error {
 	return d.view.ImportDone(ctx, row.PkScript, isNew)
 }
 
-// gatePort is the gate as a run sees it.
-type gatePort struct {
-	daemon *Daemon
-}
-
-// A compile-time check of the port.
-var _ actions.Gate = (*gatePort)(nil)
-
-// Close implements actions.Gate.
-func (p *gatePort) Close(ctx context.Context) error {
-	return p.daemon.gate.Close(ctx)
-}
-
-// Open implements actions.Gate.
-func (p *gatePort) Open() {
-	p.daemon.release()
-}
-
-// release lets the embedded daemon start again, after what every start does.
-// It does not wait.
-func (d *Daemon) release() {
+// release ends the holds of a run, and that of the start, after what every
+// start of the embedded daemon does. It does not wait.
+func (d *Daemon) release(run string) {
 	d.background.Go(func() {
 		d.releaseMutex.Lock()
 		defer d.releaseMutex.Unlock()
 
-		if held, _, _ := d.gate.status(); !held {
+		if len(d.gate.Status().Holders) == 0 {
 			return
 		}
-		err := d.untilReady(d.shutdown, d.beforeEmbedded)
-		if err != nil && d.shutdown.Err() == nil {
-			log.Errorf("Unable to release the swap client: %v", err)
+		err := d.untilReady(
+			d.shutdown, "the next start", d.beforeEmbedded,
+		)
+		if err != nil {
+			return
 		}
+		d.gate.Release(holdOfRun(run))
+		d.gate.Release(holdStart)
 	})
 }
 
@@ -220,7 +219,7 @@ func (d *Daemon) onEvent(run recoveryfsm.Run, event recoveryfsm.Event) {
 		states.Reconciled:
 
 		if !d.holds(run) {
-			d.release()
+			d.release(run.ID)
 		}
 	}
 }

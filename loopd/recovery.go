@@ -22,7 +22,7 @@ func (d *Daemon) newRecoveryServer() *recoveryserver.Server {
 		Engine:  d.engine,
 		Deps:    d.deps,
 		Keeper:  d.keeper,
-		Gate:    &gateView{gate: d.gate},
+		Gate:    &gateView{d.gate},
 		Notices: d.notices,
 		Waiting: func(err error) states.Reason {
 			if errors.Is(err, errLndNotReady) {
@@ -42,48 +42,13 @@ func (d *Daemon) notices() []states.Notice {
 	return append(d.keeper.Notices(), d.blindNotices()...)
 }
 
-// gateView is the gate as the Recovery service sees it.
-type gateView struct {
-	gate *gate
-}
-
-// A compile-time check of the port.
-var _ recoveryserver.Gate = (*gateView)(nil)
-
-// Status implements recoveryserver.Gate.
-func (v *gateView) Status() recoveryserver.GateStatus {
-	held, up, reason := v.gate.status()
-
-	state := recoveryrpc.DaemonState_DAEMON_DOWN
-	switch {
-	case up && !held:
-		return recoveryserver.GateStatus{
-			State: recoveryrpc.DaemonState_DAEMON_UP,
-		}
-
-	case held && reason != states.Starting:
-		state = recoveryrpc.DaemonState_DAEMON_HELD
-		reason = states.RecoveryActive
-
-	case reason == states.Starting:
-		state = recoveryrpc.DaemonState_DAEMON_STARTING
-	}
-
-	return recoveryserver.GateStatus{State: state, Reason: reason}
-}
-
-// Task implements recoveryserver.Gate.
-func (v *gateView) Task(ctx context.Context) (string, error) {
-	return v.gate.task(ctx)
-}
-
 // ownerOnly refuses the calls that only an owner may answer, with the reason
 // why this process is none. Upstream's calls are refused by the gate.
 func (d *Daemon) ownerOnly(ctx context.Context, req any,
 	info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 
 	if recoveryserver.NeedsOwner(info.FullMethod) && !d.owner.Owns() {
-		_, _, reason := d.gate.status()
+		reason := d.gate.Status().Reason
 
 		return nil, recoveryrpc.StatusError(reason, "")
 	}

@@ -23,7 +23,7 @@ func runWhileOwner(ctx context.Context, cfg *Config) error {
 		if err != nil {
 			return err
 		}
-		daemon.gate.bar(reason)
+		daemon.bar(reason)
 
 		err = daemon.Run()
 		again := errors.Is(err, owner.ErrLockLost) &&

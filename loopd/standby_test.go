@@ -17,9 +17,10 @@ import (
 func TestStandbyAnswers(t *testing.T) {
 	d := &Daemon{
 		owner: owner.New(owner.Config{DataDir: t.TempDir()}),
-		gate:  newGate(),
+		gate:  newGate(nil, nil),
 	}
-	d.gate.bar(states.Standby)
+	d.shutdown = t.Context()
+	d.bar(states.Standby)
 
 	answered := func(method string) error {
 		_, err := d.ownerOnly(
@@ -42,13 +43,14 @@ func TestStandbyAnswers(t *testing.T) {
 		require.True(t, ok, method)
 		require.Equal(t, states.Standby, reason, method)
 	}
-	_, err := d.gate.current()
-	reason, _ := recoveryrpc.ReasonOf(err)
+	_, _, err := d.gate.Enter(t.Context())
+	reason, _ := recoveryrpc.ReasonOf(downStatus(err))
 	require.Equal(t, states.Standby, reason)
-	held, up, reason := d.gate.status()
-	require.False(t, held)
-	require.False(t, up)
-	require.Equal(t, states.Standby, reason)
+	view := &gateView{d.gate}
+	require.Equal(t, recoveryserver.GateStatus{
+		State:  recoveryrpc.DaemonState_DAEMON_DOWN,
+		Reason: states.Standby,
+	}, view.Status())
 
 	_, err = d.owner.TryDirectory()
 	require.NoError(t, err)

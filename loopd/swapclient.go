@@ -8,6 +8,7 @@ import (
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightninglabs/loop/looprpc"
 	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"google.golang.org/grpc"
@@ -56,17 +57,34 @@ func (d *Daemon) registerSwapClient(server *grpc.Server) {
 	for i, stream := range looprpc.SwapClient_ServiceDesc.Streams {
 		forward := stream
 		forward.Handler = func(_ any, ss grpc.ServerStream) error {
-			cycle, err := d.gate.current()
+			running, ctx, done, err := d.gate.EnterStream(
+				ss.Context(),
+			)
 			if err != nil {
-				return err
+				return downStatus(err)
 			}
+			defer done()
 
-			return stream.Handler(cycle.daemon, ss)
+			return stream.Handler(
+				running.Daemon, &endingStream{ss, ctx},
+			)
 		}
 		desc.Streams[i] = forward
 	}
 
 	server.RegisterService(&desc, d)
+}
+
+// endingStream is a stream that ends with the embedded daemon.
+type endingStream struct {
+	grpc.ServerStream
+
+	ctx context.Context
+}
+
+// Context implements grpc.ServerStream.
+func (s *endingStream) Context() context.Context {
+	return s.ctx
 }
 
 // unaryHandler is the type of a handler in a service description.
@@ -88,11 +106,12 @@ func (d *Daemon) forwardUnary(method grpc.MethodDesc) unaryHandler {
 		// srv early, so that the embedded daemon of the moment is
 		// looked up before; whether there is one is only told to an
 		// authenticated caller.
-		cycle, downErr := d.gate.current()
+		running, done, downErr := d.gate.Enter(ctx)
 
 		var srv any = looprpc.UnimplementedSwapClientServer{}
-		if cycle != nil {
-			srv = cycle.daemon
+		if downErr == nil {
+			defer done()
+			srv = running.Daemon
 		}
 
 		interceptor := func(ctx context.Context, req any,
@@ -103,10 +122,10 @@ func (d *Daemon) forwardUnary(method grpc.MethodDesc) unaryHandler {
 				error) {
 
 				if downErr != nil {
-					return nil, downErr
+					return nil, downStatus(downErr)
 				}
 
-				return d.around(ctx, name, cycle, req, call)
+				return d.around(ctx, name, running, req, call)
 			}
 			if outer == nil {
 				return inner(ctx, req)
@@ -120,11 +139,11 @@ func (d *Daemon) forwardUnary(method grpc.MethodDesc) unaryHandler {
 }
 
 // around does what our daemon adds to upstream's methods.
-func (d *Daemon) around(ctx context.Context, name string, cycle *cycle,
+func (d *Daemon) around(ctx context.Context, name string, running *embedded,
 	req any, call grpc.UnaryHandler) (any, error) {
 
 	if refreshing[name] {
-		ctx = cycle.outlive(ctx)
+		ctx = gate.Outlive(ctx, running)
 	}
 
 	switch name {

@@ -50,8 +50,8 @@ func dialDaemon(t *testing.T, d *Daemon,
 // TestEveryMethodAnswersWhileDown checks that each method of upstream's service
 // says why it cannot answer, rather than hang or be missing.
 func TestEveryMethodAnswersWhileDown(t *testing.T) {
-	d := &Daemon{gate: newGate()}
-	d.gate.setReason(states.RecoveryActive)
+	d := &Daemon{gate: newGate(nil, nil)}
+	d.gate.Note(states.RecoveryActive)
 	conn := dialDaemon(t, d)
 
 	require.NotEmpty(t, looprpc.SwapClient_ServiceDesc.Methods)
@@ -74,7 +74,7 @@ func TestEveryMethodAnswersWhileDown(t *testing.T) {
 // TestNobodyIsAuthenticatedBeforeUnlock checks that a locked lnd leads to its
 // reason on both services, and to no data.
 func TestNobodyIsAuthenticatedBeforeUnlock(t *testing.T) {
-	d := &Daemon{gate: newGate(), auth: newAuthenticator()}
+	d := &Daemon{gate: newGate(nil, nil), auth: newAuthenticator()}
 	d.auth.setReason(states.LndLocked)
 	conn := dialDaemon(
 		t, d, grpc.ChainUnaryInterceptor(d.auth.unary),

@@ -36,7 +36,7 @@ func (d *Daemon) watchSweepAddresses(ctx context.Context) error {
 	if len(d.view.Status().Blind) == 0 {
 		return nil
 	}
-	scripts, err := d.database.sweepScripts(ctx)
+	scripts, err := d.database.SweepScripts(ctx)
 	if err != nil || len(scripts) == 0 {
 		return err
 	}
@@ -133,22 +133,4 @@ func taprootScript(account *hdkeychain.ExtendedKey, index uint32) ([]byte,
 	output := txscript.ComputeTaprootKeyNoScript(key)
 
 	return txscript.PayToTaprootScript(output)
-}
-
-// sweepScripts returns the output scripts that the sweeps of the live deposits
-// pay to.
-func (l *loopDatabase) sweepScripts(ctx context.Context) (map[string]bool,
-	error) {
-
-	_, deposits, err := l.live(ctx)
-	if err != nil {
-		return nil, err
-	}
-
-	scripts := make(map[string]bool)
-	for _, row := range deposits {
-		scripts[string(row.TimeOutSweepPkScript)] = true
-	}
-
-	return scripts, nil
 }

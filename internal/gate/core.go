@@ -102,6 +102,21 @@ func (c *core) hold(holder Holder) {
 	})
 }
 
+// join is a hold beside those that are in force. It reports whether there is
+// one, and the new one with it.
+func (c *core) join(holder Holder) bool {
+	inForce := func(claim claim) bool { return claim.stage == holding }
+	if !slices.ContainsFunc(c.claims, inForce) {
+		return false
+	}
+	c.claims = slices.DeleteFunc(c.claims, func(claim claim) bool {
+		return claim.Name == holder.Name
+	})
+	c.hold(holder)
+
+	return true
+}
+
 // begin is the begin of Run.
 func (c *core) begin() {
 	c.running = true

@@ -185,6 +185,24 @@ func TestHeldFromTheBeginning(t *testing.T) {
 	}, Holder{Name: "begin"}, Holder{"restore", states.RecoveryActive})
 }
 
+// TestJoin checks that work which stands half way is not asked whether it may go
+// on, and outlives the hold that it joined.
+func TestJoin(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.dbTask = "swap 01"
+		require.True(t, r.Join(Holder{"run", states.RecoveryActive}))
+		require.True(t, r.Join(Holder{"run", states.RecoveryActive}))
+		r.Release("begin")
+		r.requireState(t, Down, states.RecoveryActive)
+		require.NoError(t, <-r.hold(t.Context(), "run"))
+
+		r.Release("run")
+		r.requireState(t, Up, "")
+		require.False(t, r.Join(Holder{Name: "run"}))
+		r.requireState(t, Up, "")
+	}, Holder{Name: "begin"})
+}
+
 // TestReasons checks that callers are told the newest reason there is: a
 // holder's, or what was noted while no holder gives one.
 func TestReasons(t *testing.T) {

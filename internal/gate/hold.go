@@ -35,6 +35,16 @@ func (g *Gate[I]) Hold(ctx context.Context, holder Holder) error {
 	return err
 }
 
+// Join keeps the daemon, which others hold, down beyond their release. It asks
+// nothing: it is for work that must go on because it stands half way, whatever
+// is in flight. It returns false, and holds nothing, if nobody holds the daemon.
+func (g *Gate[I]) Join(holder Holder) bool {
+	joined := false
+	g.event(func(c *core) { joined = c.join(holder) })
+
+	return joined
+}
+
 // Release ends the hold of a name, and no other. It does not wait for the
 // daemon to be up, and does nothing if there is no such hold.
 func (g *Gate[I]) Release(name string) {

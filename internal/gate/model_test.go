@@ -93,6 +93,7 @@ type gateUnderTest struct {
 	answered  func(*core, int, bool) bool
 	abandon   func(*core, int)
 	release   func(*core, string)
+	join      func(*core, Holder) bool
 	enter     func(*core) bool
 	leave     func(*core)
 }
@@ -110,6 +111,7 @@ func sound() gateUnderTest {
 		answered:  (*core).answered,
 		abandon:   (*core).abandon,
 		release:   (*core).release,
+		join:      (*core).join,
 		enter:     (*core).enter,
 		leave:     (*core).leave,
 	}
@@ -194,6 +196,17 @@ func (g gateUnderTest) runSteps(n *node, run string) []step {
 	add("release", wants || holds, func(n *node) error {
 		n.world.forget(run)
 		g.release(&n.core, run)
+		return nil
+	})
+	add("join", !wants, func(n *node) error {
+		joined := g.join(&n.core, Holder{Name: run})
+		if joined != (len(n.world.holds) > 0) {
+			return fmt.Errorf("joined: %v", joined)
+		}
+		if joined {
+			n.world.cleared[run] = true
+			n.world.wants[run] = true
+		}
 		return nil
 	})
 	add("give up", wants, func(n *node) error {
@@ -603,6 +616,12 @@ var twins = map[string]func(*gateUnderTest){
 	},
 	"forgets a call's end": func(g *gateUnderTest) {
 		g.leave = func(*core) {}
+	},
+	"joins nobody": func(g *gateUnderTest) {
+		g.join = func(c *core, holder Holder) bool {
+			c.hold(holder)
+			return true
+		}
 	},
 	"two daemons": func(g *gateUnderTest) {
 		g.begin = func(c *core) {

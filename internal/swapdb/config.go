@@ -86,7 +86,8 @@ const (
 )
 
 // TransientError is an error that may go away by itself. Every error of this
-// package about the database is this or a *states.PermanentError.
+// package about the database is this or a *states.PermanentError. That of a
+// server wraps a *states.TransientError with states.DatabaseDown.
 type TransientError struct {
 	// Trouble is the kind.
 	Trouble Trouble
@@ -111,6 +112,16 @@ func (e *TransientError) Error() string {
 // Unwrap returns the cause.
 func (e *TransientError) Unwrap() error {
 	return e.Err
+}
+
+// serverError returns the error of a database server.
+func serverError(name string, err error) error {
+	return &TransientError{
+		Trouble: TroubleServer, Database: name,
+		Err: &states.TransientError{
+			Reason: states.DatabaseDown, Detail: name, Err: err,
+		},
+	}
 }
 
 // damaged returns the error of a database that cannot be read by anybody.

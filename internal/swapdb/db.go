@@ -193,11 +193,9 @@ func (d *DB) typed(err error) error {
 	if err == nil {
 		return nil
 	}
-	if d.cfg.Postgres != nil {
-		return &TransientError{
-			Trouble: TroubleServer, Database: d.cfg.name(),
-			Err: err,
-		}
+	var transient *TransientError
+	if d.cfg.Postgres != nil && !errors.As(err, &transient) {
+		return serverError(d.cfg.name(), err)
 	}
 
 	return typed(d.cfg.name(), err)

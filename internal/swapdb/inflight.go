@@ -130,10 +130,17 @@ func (d *DB) depositInFlight(ctx context.Context, base *loopdb.BaseDB) (string,
 	return "", nil
 }
 
-// settledInstantOuts are the states at the end of an instant out.
-var settledInstantOuts = []fsm.StateType{
-	instantout.Failed, instantout.FinishedHtlcPreimageSweep,
-	instantout.FinishedSweeplessSweep,
+// InstantOutSettled reports whether an instant out is at its end in a state.
+func InstantOutSettled(state string) bool {
+	switch fsm.StateType(state) {
+	case instantout.Failed, instantout.FinishedHtlcPreimageSweep,
+		instantout.FinishedSweeplessSweep:
+
+		return true
+
+	default:
+		return false
+	}
 }
 
 // instantOutInFlight names an instant out in flight.
@@ -154,8 +161,8 @@ func (d *DB) instantOutInFlight(ctx context.Context, base *loopdb.BaseDB) (
 		if len(updates) == 0 {
 			continue
 		}
-		state := fsm.StateType(updates[len(updates)-1].UpdateState)
-		if !slices.Contains(settledInstantOuts, state) {
+		state := updates[len(updates)-1].UpdateState
+		if !InstantOutSettled(state) {
 			return fmt.Sprintf("instant out %x (%v)",
 				swap.SwapHash, state), nil
 		}

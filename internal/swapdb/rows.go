@@ -44,6 +44,23 @@ func (d *DB) Create(ctx context.Context, row *script.Parameters) error {
 	return d.typed(address.NewSqlStore(base).CreateStaticAddress(ctx, row))
 }
 
+// HasSwaps reports whether there is a swap of any kind or a deposit, at its end
+// or not. A database that does not exist has none; one of years ago that was
+// not converted yet may.
+func (d *DB) HasSwaps(ctx context.Context) (bool, error) {
+	base, err := d.open(ctx, false)
+	if err != nil || base == nil {
+		return false, err
+	}
+
+	var found bool
+	err = base.QueryRowContext(ctx, "SELECT EXISTS "+
+		"(SELECT 1 FROM swaps) OR EXISTS (SELECT 1 FROM deposits)").
+		Scan(&found)
+
+	return found, d.typed(err)
+}
+
 // LiveDeposits implements lndview.Rows.
 func (d *DB) LiveDeposits(ctx context.Context) ([]lndview.Deposit, error) {
 	rows, deposits, err := d.live(ctx)

@@ -12,9 +12,7 @@ import (
 func inspectServer(ctx context.Context, cfg Config) (schema, error) {
 	found, err := readServer(ctx, cfg)
 	if err != nil {
-		return schema{}, &TransientError{
-			Trouble: TroubleServer, Database: cfg.name(), Err: err,
-		}
+		return schema{}, serverError(cfg.name(), err)
 	}
 
 	return found, nil

@@ -1,0 +1,217 @@
+package loopd
+
+import (
+	"context"
+	"errors"
+
+	upstream "github.com/lightninglabs/loop/loopd"
+	"github.com/looprecovery/looprecovery/actions"
+	"github.com/looprecovery/looprecovery/internal/gate"
+	"github.com/looprecovery/looprecovery/internal/recoveryserver"
+	"github.com/looprecovery/looprecovery/internal/swapdb"
+	"github.com/looprecovery/looprecovery/recoveryrpc"
+	"github.com/looprecovery/looprecovery/states"
+)
+
+// holdOwner is the name under which the gate is held until this process owns
+// the data.
+const holdOwner = "owner"
+
+// holdOfRun returns the name under which a recovery holds the gate. Each has
+// its own, so that the end of one opens nothing for the next.
+func holdOfRun(run string) string {
+	return "recovery " + run
+}
+
+// embedded is one life of upstream's daemon: it starts only once.
+type embedded struct {
+	*upstream.Daemon
+
+	ctx    context.Context
+	exited chan error
+}
+
+// A compile-time check of the port.
+var _ gate.Instance = (*embedded)(nil)
+
+// newEmbedded returns a daemon that was started as a subserver.
+func newEmbedded(daemon *upstream.Daemon) *embedded {
+	ctx, cancel := context.WithCancel(context.Background())
+	running := &embedded{
+		Daemon: daemon, ctx: ctx, exited: make(chan error, 1),
+	}
+	go func() {
+		err := <-daemon.ErrChan
+		cancel()
+		running.exited <- err
+	}()
+
+	return running
+}
+
+// Context implements gate.Instance.
+func (e *embedded) Context() context.Context {
+	return e.ctx
+}
+
+// Exited implements gate.Instance.
+func (e *embedded) Exited() <-chan error {
+	return e.exited
+}
+
+// newGate returns the gate of a daemon that owns nothing yet and has not
+// decided what comes first.
+func newGate(start func(context.Context) (*embedded, error),
+	busy func(context.Context, *embedded, bool) (string, error),
+) *gate.Gate[*embedded] {
+
+	return gate.New(
+		gate.Config[*embedded]{Start: start, Busy: busy},
+		gate.Holder{Name: holdStart}, gate.Holder{Name: holdOwner},
+	)
+}
+
+// bar says why this process must not run the embedded daemon yet: it does not
+// own the data.
+func (d *Daemon) bar(reason states.Reason) {
+	if reason != "" && d.gate.Status().Reason != reason {
+		log.Infof("Waiting: %s", states.Explain(reason).Sentence)
+	}
+
+	// The hold is in force since the gate was made.
+	_ = d.gate.Hold(d.shutdown, gate.Holder{
+		Name: holdOwner, Reason: reason,
+	})
+}
+
+// newDatabase returns our connection to the embedded daemon's database.
+func (d *Daemon) newDatabase() *swapdb.DB {
+	cfg := swapdb.Config{
+		DataDir:     d.cfg.DataDir,
+		Sqlite:      d.cfg.Sqlite,
+		Params:      d.params,
+		InstantOuts: d.cfg.EnableExperimental,
+	}
+	if d.cfg.DatabaseBackend == upstream.DatabaseBackendPostgres {
+		cfg.Postgres = d.cfg.Postgres
+	}
+
+	return swapdb.New(cfg, d.owner.Owns)
+}
+
+// startEmbedded starts upstream's daemon on a connection of its own, whose
+// services are decorated. Until that it waits for what can be waited for; a
+// daemon that fails to start has parts that run on, so that such an error ends
+// the process.
+func (d *Daemon) startEmbedded(ctx context.Context) (*embedded, error) {
+	err := d.untilReady(ctx, "the swap database", d.database.Check)
+	if err != nil {
+		return nil, err
+	}
+	lnd, err := d.node.await(ctx, true, d.gate.Note)
+	if err != nil {
+		return nil, err
+	}
+	d.node.refresh(ctx)
+	d.gate.Note(states.Starting)
+
+	// The embedded daemon asks for its deposits at once, and some of its
+	// parts stop it for good if the answer is an error.
+	err = d.untilReady(ctx, "the deposits", d.view.CatchUp)
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		lnd.Close()
+		return nil, err
+	}
+	d.view.Decorate(lnd)
+
+	daemon := upstream.New(&d.cfg.Config, nil)
+	if err := daemon.StartAsSubserver(lnd, false); err != nil {
+		return nil, err
+	}
+
+	return newEmbedded(daemon), nil
+}
+
+// inFlight names what the embedded daemon must not be stopped in: what it says
+// itself if it is up, else what its database says.
+func (d *Daemon) inFlight(ctx context.Context, running *embedded, up bool) (
+	string, error) {
+
+	if !up {
+		return d.database.InFlight(ctx)
+	}
+
+	return busyTask(ctx, running)
+}
+
+// downStatus returns the gRPC status of a call that the gate refused.
+func downStatus(err error) error {
+	var down *gate.DownError
+	if errors.As(err, &down) {
+		return recoveryrpc.StatusError(down.Reason, "")
+	}
+
+	return err
+}
+
+// gatePort is the gate as a run sees it.
+type gatePort struct {
+	daemon *Daemon
+
+	// run is the id of the run.
+	run string
+}
+
+// A compile-time check of the port.
+var _ actions.Gate = (*gatePort)(nil)
+
+// Close implements actions.Gate.
+func (p *gatePort) Close(ctx context.Context) error {
+	err := p.daemon.gate.Hold(ctx, gate.Holder{
+		Name: holdOfRun(p.run), Reason: states.RecoveryActive,
+	})
+	var busy *gate.BusyError
+	if errors.As(err, &busy) {
+		return &actions.BlockError{
+			Reason: states.SwapsInFlight, Detail: busy.Task,
+		}
+	}
+
+	return err
+}
+
+// Open implements actions.Gate.
+func (p *gatePort) Open() {
+	p.daemon.release(p.run)
+}
+
+// gateView is the gate as the Recovery service sees it.
+type gateView struct {
+	*gate.Gate[*embedded]
+}
+
+// A compile-time check of the port.
+var _ recoveryserver.Gate = (*gateView)(nil)
+
+// Status implements recoveryserver.Gate.
+func (v *gateView) Status() recoveryserver.GateStatus {
+	result := recoveryserver.GateStatus{
+		State:  recoveryrpc.DaemonState_DAEMON_DOWN,
+		Reason: v.Gate.Status().Reason,
+	}
+	switch result.Reason {
+	case "":
+		result.State = recoveryrpc.DaemonState_DAEMON_UP
+
+	case states.RecoveryActive:
+		result.State = recoveryrpc.DaemonState_DAEMON_HELD
+
+	case states.Starting:
+		result.State = recoveryrpc.DaemonState_DAEMON_STARTING
+	}
+
+	return result
+}
