@@ -146,8 +146,7 @@ func TestBackupPlaceFull(t *testing.T) {
 	s.newAddress(loopd)
 	saved := s.backup(loopd)
 
-	resp := s.recovery(loopd)
-	require.True(t, warned(resp, behindCode))
+	s.waitWarned(loopd, behindCode, true)
 	result := s.cli(loopd, "backup", "create")
 	require.Equal(t, 1, result.ExitCode)
 	require.Contains(t, result.Stdout, "already there")
@@ -159,10 +158,7 @@ func TestBackupPlaceFull(t *testing.T) {
 	// As soon as there is space the copy is there, complete, without
 	// anybody asking for it.
 	require.NoError(t, os.Remove(ballast))
-	s.waitRecovery(loopd, "the copy to be written",
-		func(resp *recoveryrpc.GetRecoveryResponse) bool {
-			return !warned(resp, behindCode)
-		})
+	s.waitWarned(loopd, behindCode, false)
 	copied, err := os.ReadFile(filepath.Join(usb, saved.name))
 	require.NoError(t, err)
 	require.Equal(t, saved.content, copied)
@@ -173,10 +169,7 @@ func TestBackupPlaceFull(t *testing.T) {
 	require.NoError(t, os.Chmod(bad, 0o600))
 	damaged := corrupt(saved)
 	require.NoError(t, os.WriteFile(bad, damaged.content, 0o600))
-	s.waitRecovery(loopd, "the damage to be noticed",
-		func(resp *recoveryrpc.GetRecoveryResponse) bool {
-			return warned(resp, damagedCode)
-		})
+	s.waitWarned(loopd, damagedCode, true)
 	require.Equal(t, backup.Corrupt.ExitCode(),
 		s.cli(loopd, "backup", "verify").ExitCode)
 	left, err := os.ReadFile(bad)

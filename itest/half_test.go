@@ -21,6 +21,10 @@ const (
 	// notProtectedCode is the code of the warning that the address in use
 	// has no backup.
 	notProtectedCode = "NOT_PROTECTED"
+
+	// noPlaceCode is the code of the warning that there is no second
+	// backup place.
+	noPlaceCode = "NO_SECOND_PLACE"
 )
 
 // TestStoryLHalfLost: one of the two halves of a generation is gone, the
@@ -66,7 +70,7 @@ func TestStoryLTokenAlone(t *testing.T) {
 	s.start(loopd)
 	resp := s.recovery(loopd)
 	require.Nil(t, resp.Run)
-	require.Empty(t, resp.Warnings)
+	requireCalm(t, resp)
 	require.Equal(t, recoveryrpc.DaemonState_DAEMON_UP, resp.Daemon.State)
 	require.Empty(t, s.backups(loopd))
 
@@ -95,9 +99,8 @@ func TestStoryLRowAlone(t *testing.T) {
 	challenges := s.Swap.Challenges()
 
 	s.start(loopd)
-	resp := s.recovery(loopd)
+	resp := s.waitWarned(loopd, rowAloneCode, true)
 	require.Nil(t, resp.Run)
-	require.True(t, warned(resp, rowAloneCode), "%v", resp.Warnings)
 	s.waitDeposits(loopd, deposits...)
 	require.Equal(t, challenges, s.Swap.Challenges(), "bought a token")
 
@@ -108,9 +111,8 @@ func TestStoryLRowAlone(t *testing.T) {
 	s.stop(loopd)
 	s.postdateToken(loopd, 24*time.Hour)
 	s.start(loopd)
-	resp = s.recovery(loopd)
+	resp = s.waitWarned(loopd, notProtectedCode, true)
 	require.False(t, warned(resp, rowAloneCode), "%v", resp.Warnings)
-	require.True(t, warned(resp, notProtectedCode), "%v", resp.Warnings)
 	require.Empty(t, s.backups(loopd), "paired with a younger token")
 	s.waitDeposits(loopd, deposits...)
 }

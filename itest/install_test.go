@@ -33,7 +33,7 @@ func TestStoryEFreshInstall(t *testing.T) {
 
 	resp := s.recovery(loopd)
 	require.Nil(t, resp.Run)
-	require.Empty(t, resp.Warnings)
+	requireCalm(t, resp)
 	require.Equal(t, challenges, s.Swap.Challenges(), "bought a token")
 	require.NoFileExists(t, loopd.TokenPath())
 	require.Empty(t, s.backups(loopd))
@@ -63,7 +63,7 @@ func TestStoryFUpstreamsDirectory(t *testing.T) {
 	s.checkListed(loopd, s.backup(loopd), token)
 	resp := s.recovery(loopd)
 	require.Nil(t, resp.Run, "a recovery was begun")
-	require.Empty(t, resp.Warnings)
+	requireCalm(t, resp)
 	s.waitDeposits(loopd, deposits...)
 	require.Equal(t, address, s.newAddress(loopd))
 

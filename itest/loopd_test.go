@@ -155,14 +155,45 @@ func (s *story) backups(loopd *regtest.Loopd) []file {
 	return files
 }
 
-// backup returns the only backup file in a daemon's data directory.
+// backup returns the only backup file in a daemon's data directory, which may
+// be written beside the start.
 func (s *story) backup(loopd *regtest.Loopd) file {
 	s.Helper()
 
-	files := s.backups(loopd)
+	var files []file
+	err := regtest.Eventually(s.Context(), "a backup",
+		regtest.DefaultTimeout, func(context.Context) error {
+			files = s.backups(loopd)
+			if len(files) == 0 {
+				return errNotYet
+			}
+
+			return nil
+		})
+	require.NoError(s, err)
 	require.Len(s, files, 1)
 
 	return files[0]
+}
+
+// waitWarned waits until a daemon warns of something, or does not any more.
+func (s *story) waitWarned(loopd *regtest.Loopd, code string,
+	wanted bool) *recoveryrpc.GetRecoveryResponse {
+
+	s.Helper()
+
+	return s.waitRecovery(loopd, "the warning "+code,
+		func(resp *recoveryrpc.GetRecoveryResponse) bool {
+			return warned(resp, code) == wanted
+		})
+}
+
+// requireCalm checks that nothing is warned of but that there is no second
+// backup place, which is the default.
+func requireCalm(t require.TestingT, resp *recoveryrpc.GetRecoveryResponse) {
+	for _, warning := range resp.Warnings {
+		require.Equal(t, noPlaceCode, warning.Code)
+	}
 }
 
 // plant puts a backup file into the data directory of a stopped daemon.
