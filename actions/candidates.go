@@ -112,12 +112,37 @@ func usable(entries []backup.Entry, network string) []backup.Entry {
 
 // choose returns the newest of the valid files that the request allows and that
 // fits to what is in place, or nil; of several equal ones the first, in the
-// order of the places. A token that the user asked for by its id is not passed
-// over in silence: what stands in its way blocks the run.
+// order of the places. A pair that a person accepted yields to a proven one.
 func choose(valid []backup.Entry, request Request, here inPlace) (*backup.Entry,
 	error) {
 
+	candidates, err := fitting(valid, request, here)
+	if err != nil {
+		return nil, err
+	}
+
 	var chosen *backup.Entry
+	for _, candidate := range candidates {
+		if disproven(candidate, candidates) {
+			continue
+		}
+		if chosen == nil ||
+			preferred(candidate.Content, chosen.Content) > 0 {
+
+			chosen = candidate
+		}
+	}
+
+	return chosen, nil
+}
+
+// fitting returns the valid files that the request allows and that fit to what
+// is in place. A token that the user asked for by its id is not passed over in
+// silence: what stands in its way blocks the run.
+func fitting(valid []backup.Entry, request Request, here inPlace) (
+	[]*backup.Entry, error) {
+
+	var candidates []*backup.Entry
 	for i := range valid {
 		content := valid[i].Content
 		id := hex.EncodeToString(content.TokenID[:])
@@ -136,16 +161,32 @@ func choose(valid []backup.Entry, request Request, here inPlace) (*backup.Entry,
 				Detail: "restoring token " + id,
 			}
 
-		case obstacle != "":
-			continue
-		}
-
-		if chosen == nil || preferred(content, chosen.Content) > 0 {
-			chosen = &valid[i]
+		case obstacle == "":
+			candidates = append(candidates, &valid[i])
 		}
 	}
 
-	return chosen, nil
+	return candidates, nil
+}
+
+// disproven reports whether a person accepted the pair in a file, and another
+// candidate proves that its address is bound to another token.
+func disproven(accepted *backup.Entry, candidates []*backup.Entry) bool {
+	if !accepted.Content.PairAccepted {
+		return false
+	}
+
+	key := accepted.Content.Address.ClientKey
+	for _, other := range candidates {
+		if !other.Content.PairAccepted &&
+			other.Content.TokenID != accepted.Content.TokenID &&
+			other.Content.Address.ClientKey.IsEqual(key) {
+
+			return true
+		}
+	}
+
+	return false
 }
 
 // preferred compares two candidates: the newer token, the higher id among

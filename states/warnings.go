@@ -37,6 +37,14 @@ const (
 	// WarnPlaceSilent means that a backup place does not answer.
 	WarnPlaceSilent Warning = "BACKUP_PLACE_SILENT"
 
+	// WarnPlaceCrowded means that a backup place holds more files than are
+	// looked at.
+	WarnPlaceCrowded Warning = "BACKUP_PLACE_CROWDED"
+
+	// WarnPlaceWeak means that a power cut can leave a torn file in a
+	// backup place.
+	WarnPlaceWeak Warning = "BACKUP_PLACE_WEAK"
+
 	// WarnPlaceEmpty means that nothing is mounted where a backup place
 	// used to be.
 	WarnPlaceEmpty Warning = "BACKUP_PLACE_EMPTY"
@@ -110,6 +118,18 @@ var warnings = map[Warning]Explanation{
 			"it.",
 		Next: "look at the mount; loopd goes on with it by itself " +
 			"when it answers",
+	},
+	WarnPlaceCrowded: {
+		Sentence: "A backup place holds more files with a backup's " +
+			"name than are looked at.",
+		Next: "move the files away that are no backups of yours",
+	},
+	WarnPlaceWeak: {
+		Sentence: "The file system of a backup place can neither " +
+			"link files nor rename them without replacing: a " +
+			"power cut while a backup is written can leave a " +
+			"torn file there, which is then judged corrupt.",
+		Next: "keep another copy on another file system",
 	},
 	WarnPlaceEmpty: {
 		Sentence: "A backup place looks like a mount point with " +

@@ -37,6 +37,12 @@ func (k *Keeper) Notices() []states.Notice {
 		if warning := status.warning(); warning != "" {
 			add(warning, status.describe())
 		}
+		if status.Crowded {
+			add(states.WarnPlaceCrowded, status.Place)
+		}
+		if status.Weak {
+			add(states.WarnPlaceWeak, status.Place)
+		}
 	}
 	for _, lag := range k.Behind() {
 		add(states.WarnPlaceBehind, fmt.Sprintf("%s, since %s: %v",

@@ -44,8 +44,12 @@ type PlaceStatus struct {
 	Err   error
 
 	// Answered says whether the place was listed since the process began:
-	// what it held then is known.
+	// what it held then is known, but for what was too much to look at.
 	Answered bool
+
+	// Crowded says that it holds more than is looked at, and Weak that a
+	// power cut can leave a torn file in it.
+	Crowded, Weak bool
 }
 
 // place is one backup place.
@@ -70,11 +74,12 @@ type place struct {
 	overdue *time.Timer
 
 	// state is the outcome of the last operation, and answered whether the
-	// place was ever listed.
-	state    State
-	since    time.Time
-	err      error
-	answered bool
+	// place was ever listed. The flags are those of PlaceStatus.
+	state         State
+	since         time.Time
+	err           error
+	answered      bool
+	crowded, weak bool
 
 	// identity is the directory as it was last seen.
 	identity Identity
@@ -95,7 +100,7 @@ func (p *place) status() PlaceStatus {
 
 	status := PlaceStatus{
 		Place: p.dir, State: p.state, Since: p.since, Err: p.err,
-		Answered: p.answered,
+		Answered: p.answered, Crowded: p.crowded, Weak: p.weak,
 	}
 	if p.silent {
 		status.State, status.Since = Silent, p.current.began
@@ -210,9 +215,8 @@ func (p *place) list(ctx context.Context, keys backup.Keys) ([]backup.Entry,
 			return nil, err
 		}
 		entries, err := p.store.List(ctx, keys)
-		p.noteListed(err)
 
-		return entries, err
+		return entries, p.noteListed(err)
 	})
 	if err == nil || errors.Is(err, context.Canceled) {
 		return entries, err
@@ -221,13 +225,23 @@ func (p *place) list(ctx context.Context, keys backup.Keys) ([]backup.Entry,
 	return entries, p.fail(err)
 }
 
-// noteListed keeps that the place was listed, to its end or not.
-func (p *place) noteListed(err error) {
+// noteListed keeps that the place was listed, to its end or not, and returns why
+// not. More files than are looked at are a warning and no error: somebody who may
+// write to a share must not be able to hold anything up.
+func (p *place) noteListed(err error) error {
+	crowded := errors.Is(err, backup.ErrCrowded)
+	if crowded {
+		err = nil
+	}
 	p.note(cause(err))
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
+
+	p.crowded = crowded
 	p.answered = p.answered || err == nil
+
+	return err
 }
 
 // fail returns an error that names the place.

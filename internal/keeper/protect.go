@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/looprecovery/looprecovery/backup"
+	"github.com/looprecovery/looprecovery/internal/durable"
 	"github.com/looprecovery/looprecovery/states"
 )
 
@@ -225,19 +226,31 @@ func (p *place) seal(ctx context.Context, content *backup.Content,
 	return &parcel{content: held, data: data, keys: keys}, nil
 }
 
-// publish makes sure that the place holds a backup. It runs in the place's
-// goroutine.
+// publish makes sure that the place holds a backup. A pair that a person
+// accepted does not stand against a valid backup that contradicts it. It runs in
+// the place's goroutine.
 func (p *place) publish(ctx context.Context,
 	parcel *parcel) backup.PlaceReport {
 
 	if err := p.enter(ctx); err != nil {
 		return p.failed(err)
 	}
+	if parcel.content.PairAccepted {
+		err := p.store.Conflict(ctx, parcel.content, parcel.keys)
+		if err != nil {
+			return p.failed(err)
+		}
+	}
 	report, err := p.store.PublishBytes(
 		ctx, parcel.data, parcel.content, parcel.keys,
 	)
 	if len(report.Places) != 1 {
 		return p.failed(err)
+	}
+	if report.Places[0].Promise == durable.MaybeTorn {
+		p.mu.Lock()
+		p.weak = true
+		p.mu.Unlock()
 	}
 
 	return report.Places[0]
