@@ -19,6 +19,9 @@ ITEST_TIMEOUT ?= 40m
 CRASH_TIMEOUT ?= 60m
 BENCH_TIMEOUT ?= 20m
 
+# The number of changed backups that both decoders judge.
+MUTANTS ?= 3000
+
 # run=Name selects integration tests by a regular expression.
 run ?= .
 
@@ -85,8 +88,9 @@ bench: ## Measure the scan against its bounds: walk, requests, memory.
 		-test.run 'TestBench$$' -measure
 
 .PHONY: vectors
-vectors: ## Check the backup format's test vectors, in Go and in Python.
-	$(GO) test -count=1 -run 'TestVectors$$' ./backup
+vectors: ## Check the backup format's test vectors and mutants, in Go and in Python.
+	$(GO) test -count=1 -run 'Test(Vectors|SecondDecoder)$$' ./backup \
+		-mutants $(MUTANTS)
 	@python3 docs/vectors/decode.py
 
 .PHONY: powercut

@@ -26,7 +26,7 @@ const (
 	vectorsPath = "../docs/vectors/backup.json"
 
 	// minVectors is the number of test vectors that there must be.
-	minVectors = 80
+	minVectors = 190
 )
 
 // vector is one file with its verdict. The keys are those that lnd shares: see
@@ -58,6 +58,7 @@ type fields struct {
 	ChangeFamily        int32   `json:"change_family"`
 	FirstHeight         int32   `json:"first_height"`
 	FamiliesFirstHeight int32   `json:"families_first_height"`
+	PairAccepted        bool    `json:"pair_accepted"`
 }
 
 // newFields returns the fields of contents.
@@ -77,6 +78,7 @@ func newFields(c *Content) *fields {
 		ChangeFamily:        a.ChangeFamily,
 		FirstHeight:         a.FirstHeight,
 		FamiliesFirstHeight: a.FamiliesFirstHeight,
+		PairAccepted:        c.PairAccepted,
 	}
 	if !c.IndexUnknown {
 		result.ClientIndex = &a.ClientLocator.Index
@@ -97,6 +99,25 @@ type vectorMaker struct {
 	shared  [32]byte
 	legacy  [32]byte
 	keys    Keys
+}
+
+// newVectorMaker returns a maker of vectors that has made none.
+func newVectorMaker(t *testing.T) *vectorMaker {
+	keys := testKeys(t, 1)
+
+	return &vectorMaker{
+		t: t, shared: [32]byte{1}, legacy: keys.Legacy, keys: keys,
+	}
+}
+
+// unhex is the inverse of hex.EncodeToString.
+func unhex(t *testing.T, text string) []byte {
+	t.Helper()
+
+	data, err := hex.DecodeString(text)
+	require.NoError(t, err)
+
+	return data
 }
 
 // nonces is a source of fixed nonces.
@@ -290,6 +311,8 @@ func (m *vectorMaker) incomplete() {
 	}
 	number("index", 74, 1<<31)
 	number("receive family", 82, 0)
+	number("change family", 86, 0)
+	number("receive family", 82, 1<<31)
 	number("receive family", 82, 42_062)
 	number("change family", 86, 1<<31)
 	number("first height", 90, 0)
@@ -350,6 +373,26 @@ func (m *vectorMaker) olderBad() {
 		{Incomplete, `"network":"regtest"`, `"network":"othernet"`},
 		{Incomplete, `}`, ``},
 		{OK, `"version":1`, ` "version" : 1 `},
+		{OK, `"version":1`, `"\u0076ersion":1`},
+		{OK, `"network":"regtest"`, `"network":"regtes\u0074"`},
+		{Incomplete, `"version":1`, `"Version":2,"version":1`},
+		{Incomplete, `"version":1`, `"version":1,"\u0076ersion":2`},
+		{Incomplete, `"version":1`, `"VERSION":2`},
+		{Incomplete, `"version":1`, `"version":2.0`},
+		{Incomplete, `"version":1`, `"version":4294967296`},
+		{Incomplete, `"version":1`, `"version":true`},
+		{Incomplete, `"version":1`, `"version":null`},
+		{Incomplete, `"expiry":14400`, `"expiry":14400.0`},
+		{Incomplete, `"expiry":14400`, `"expiry":1.44e4`},
+		{Incomplete, `"protocol_version":0`, `"protocol_version":-0`},
+		{Incomplete, `"protocol_version":0`, `"protocol_version":1`},
+		{Incomplete, `"multi_address_first_height":850001`,
+			`"multi_address_first_height":0`},
+		{Incomplete, `"legacy_client_key_family":42060`,
+			`"legacy_client_key_family":0`},
+		{Incomplete, `"network":"regtest"`, "\"network\":\"regtest\xff\""},
+		{Incomplete, `"data":"`, `"data":"\n`},
+		{Incomplete, `"token_files":[`, `"token_files":[null,`},
 	} {
 		changed := bytes.Replace(
 			plain, []byte(change.old), []byte(change.with), 1,
@@ -361,26 +404,58 @@ func (m *vectorMaker) olderBad() {
 	}
 }
 
+// olderWhole adds contents of the older format that are not ours at all. What a
+// newer version holds is not looked at, as long as it is an object.
+func (m *vectorMaker) olderWhole() {
+	content := testContent(m.t, 9)
+	name := LegacyFileName(content.TokenID, content.TokenCreated)
+	for _, test := range []struct {
+		verdict Verdict
+		plain   string
+	}{
+		{NewerVersion, `{"version":2}`},
+		{NewerVersion, `{"more":[{"a":1},-0.5e3],"version":4294967295}`},
+		{Incomplete, `{"version":2,"more":{"a":1,"a":2}}`},
+		{Incomplete, `{"version":2,"more":NaN}`},
+		{Incomplete, `{"version":2,"more":"` + "\xff" + `"}`},
+		{Incomplete, `{"version":2} {}`},
+		{Incomplete, `[{"version":2}]`},
+		{Incomplete, `{"more":{"version":2}}`},
+		{Incomplete, `{}`},
+		{Incomplete, `null`},
+		{Incomplete, `2`},
+		{Incomplete, ``},
+	} {
+		bad, err := sealLegacy(
+			[]byte(test.plain), m.keys, nonces(test.plain),
+		)
+		require.NoError(m.t, err)
+		m.add(test.verdict, "older, all of it "+test.plain, name, bad)
+	}
+}
+
 // TestVectors checks that every test vector gets its verdict, and that those in
 // the documents, which others test their decoders with, are what they are
 // made from.
 func TestVectors(t *testing.T) {
-	made := &vectorMaker{t: t, shared: [32]byte{1}, keys: testKeys(t, 1)}
-	made.legacy = made.keys.Legacy
+	made := newVectorMaker(t)
 	made.good()
 	made.damaged()
 	made.foreign()
 	made.incomplete()
+	made.accepted()
+	made.tokens()
 	made.olderBad()
+	made.olderWhole()
 
 	var verdicts []Verdict
 	for i := range made.vectors {
 		v := &made.vectors[i]
-		file, err := hex.DecodeString(v.File)
-		require.NoError(t, err)
 		place := t.TempDir()
 		path := filepath.Join(place, v.Name)
-		require.NoError(t, os.WriteFile(path, file, 0o600))
+		require.NoError(t, os.WriteFile(
+			path, unhex(t, v.File), 0o600,
+		))
 
 		store := NewStore(durable.OS(), v.Network, []string{place})
 		entry, err := store.Judge(path, made.keys)

@@ -27,6 +27,10 @@ const (
 	fixedSize = lengthSize + hashSize + preimageSize + amountsSize +
 		createdSize
 
+	// identifierSize is the smallest size of the macaroon's identifier: a
+	// version, the payment hash and the token id.
+	identifierSize = 2 + hashSize + l402.TokenIDSize
+
 	// MaxTokenSize is the largest token file that is read, in bytes. A
 	// real one has about 240.
 	MaxTokenSize = 64 * 1024
@@ -97,6 +101,11 @@ func parseIdentifier(data []byte) (*l402.Identifier, error) {
 			ErrNotToken)
 	}
 
+	// The decoder takes what is missing for zeros.
+	if len(mac.Id()) < identifierSize {
+		return nil, fmt.Errorf("%w: a macaroon's identifier of %d "+
+			"bytes", ErrNotToken, len(mac.Id()))
+	}
 	id, err := l402.DecodeIdentifier(bytes.NewReader(mac.Id()))
 	if err != nil {
 		return nil, fmt.Errorf("%w: the macaroon's identifier does "+

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """A second decoder of backup files, written from ../backup-format.md alone.
 
-It needs nothing but Python's standard library. Without arguments it judges all
-test vectors beside it and compares verdicts and contents with what they say.
+It needs nothing but Python's standard library. It judges all test vectors in the
+file that is its argument, or else in backup.json beside it, and compares
+verdicts and contents with what they say.
 """
 
 import base64
@@ -208,10 +209,11 @@ def macaroon_identifier(data):
     identifier = reader.field(2)
     need(reader.take(1) == b"\x00", "incomplete")
     while reader.peek() != 0:
-        if reader.peek() == 1:
+        located = reader.peek() == 1
+        if located:
             need(reader.field(1), "incomplete")
         reader.field(2)
-        if reader.peek() == 4:
+        if located or reader.peek() == 4:
             need(reader.field(4), "incomplete")
         need(reader.take(1) == b"\x00", "incomplete")
     reader.take(1)
@@ -230,6 +232,7 @@ def check_token(token, token_id, created):
     need(len(identifier) >= 66, "incomplete")
     need(identifier[:2] == b"\x00\x00", "incomplete")
     need(identifier[2:34] == payment_hash, "incomplete")
+    need(preimage != bytes(32), "incomplete")
     need(hashlib.sha256(preimage).digest() == payment_hash, "incomplete")
     need(identifier[34:66] == token_id, "incomplete")
     need(struct.unpack(">Q", rest[80:88])[0] == created, "incomplete")
@@ -255,7 +258,7 @@ def open_native(data, daemon_network, shared):
     need(hashlib.sha256(data[:-32]).digest() == data[-32:], "corrupt")
     version = struct.unpack(">H", data[8:10])[0]
     need(version != 0, "corrupt")
-    need(version == 1, "newer version")
+    need(version <= 2, "newer version")
     network = data[10:18].rstrip(b"\x00").decode("latin-1")
     need(network in NETWORKS, "corrupt")
     token_id = data[18:50]
@@ -271,9 +274,13 @@ def open_native(data, daemon_network, shared):
         key, data[74:98], data[102:-32], data[:102])
     need(payload is not None, "corrupt")
 
-    need(len(payload) >= 102, "incomplete")
-    numbers = struct.unpack(">9I", payload[66:102])
-    token = payload[102:]
+    # Version 2 says that a person accepted the pair, before the token's size.
+    accepted = version == 2
+    start = 106 if accepted else 102
+    need(len(payload) >= start, "incomplete")
+    numbers = struct.unpack(">9I", payload[66:98] + payload[start - 4:start])
+    need(not accepted or payload[98:102] == b"\0\0\0\1", "incomplete")
+    token = payload[start:]
     need(numbers[8] == len(token), "incomplete")
     fields = {
         "network": network,
@@ -290,6 +297,7 @@ def open_native(data, daemon_network, shared):
         "change_family": numbers[5],
         "first_height": numbers[6],
         "families_first_height": numbers[7],
+        "pair_accepted": accepted,
     }
     check_contents(fields, token_id)
     return fields
@@ -310,6 +318,16 @@ def unique(pairs):
     result = dict(pairs)
     need(len(result) == len(pairs), "incomplete")
     return result
+
+
+def integer(text):
+    """Minus zero is no integer."""
+    return -0.0 if text == "-0" else int(text)
+
+
+def no_constant(text):
+    """NaN and the like are no JSON."""
+    raise ValueError(text)
 
 
 def shaped(value, shape, optional=()):
@@ -336,8 +354,10 @@ def open_older(data, daemon_network, key):
     plain = secretbox_open(key, data[8:32], data[32:])
     need(plain is not None, "does not open: damaged or other seed")
     try:
-        decoded = json.loads(plain.decode(), object_pairs_hook=unique)
-    except ValueError:
+        decoded = json.loads(
+            plain.decode(), object_pairs_hook=unique, parse_int=integer,
+            parse_constant=no_constant)
+    except (ValueError, RecursionError):
         raise Refused("incomplete") from None
     need(type(decoded) is dict, "incomplete")
     version = decoded.get("version")
@@ -367,6 +387,7 @@ def open_older(data, daemon_network, key):
         "change_family": address["change_key_family"],
         "first_height": address["legacy_first_height"],
         "families_first_height": address.get("multi_address_first_height", 0),
+        "pair_accepted": False,
     }
     check_contents(fields, bytes.fromhex(fields["token_id"]))
     need(fields["network"] == daemon_network, "other network")
@@ -400,7 +421,10 @@ def judge(name, data, daemon_network, shared, older_key):
 
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
-    with open(os.path.join(here, "backup.json"), encoding="utf-8") as file:
+    path = os.path.join(here, "backup.json")
+    if len(sys.argv) > 1:
+        path = sys.argv[1]
+    with open(path, encoding="utf-8") as file:
         vectors = json.load(file)
     wrong = 0
     for vector in vectors:
