@@ -96,8 +96,11 @@ func LoadConfig(args []string) (*Config, *flags.Parser, error) {
 		return nil, nil, err
 	}
 
+	// The file has a parser of its own, as upstream's has: the one of the
+	// command line knows --help by now, which no file can ask for.
 	path, explicit := configPath(&cfg)
-	err = flags.NewIniParser(parser).ParseFile(path)
+	file := flags.NewParser(&cfg, flags.None)
+	err = flags.NewIniParser(file).ParseFile(path)
 	if err != nil && (explicit || !errors.Is(err, os.ErrNotExist)) {
 		return nil, nil, err
 	}

@@ -1,10 +1,13 @@
 package loopd
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/jessevdk/go-flags"
 	upstream "github.com/lightninglabs/loop/loopd"
 	"github.com/stretchr/testify/require"
 )
@@ -91,4 +94,68 @@ func TestConfigRefused(t *testing.T) {
 	)
 	require.NoError(t, err)
 	require.Equal(t, []string{"/b"}, cfg.Recovery.BackupDirs)
+}
+
+// TestConfigFileOdd checks that what a file cannot ask for is an error that
+// names it, as with upstream, and never a panic.
+func TestConfigFileOdd(t *testing.T) {
+	for _, line := range []string{
+		"help=true", "help", "h=true", "nosuch=1", "view=true",
+		"network=nowhere", "lnd.rpctimeout=soon", "[nosuch]\nx=1",
+		"recovery.autorestore=maybe", "recovery.lookahead=-1",
+		"rpclisten", "=", "[", "maxl402cost=\"x",
+	} {
+		var ours, upstreams error
+		require.NotPanics(t, func() {
+			_, ours = load(t, line)
+			upstreams = loadUpstream(t, line)
+		}, line)
+		if errors.Is(ours, errExit) {
+			ours = nil
+		}
+		if !strings.Contains(line, "recovery.") {
+			require.Equal(t, upstreams == nil, ours == nil,
+				"%q: %v, upstream %v", line, ours, upstreams)
+		} else {
+			require.Error(t, ours, line)
+		}
+	}
+}
+
+// loadUpstream reads a file as upstream does.
+func loadUpstream(t *testing.T, file string) error {
+	t.Helper()
+
+	path := filepath.Join(t.TempDir(), configFilename)
+	require.NoError(t, os.WriteFile(path, []byte(file), 0o600))
+	cfg := upstream.DefaultConfig()
+
+	return flags.IniParse(path, &cfg)
+}
+
+// TestConfigAsked checks that what only asks for something ends well, on the
+// command line and, for the version, in the file.
+func TestConfigAsked(t *testing.T) {
+	for file, args := range map[string][]string{
+		"":             {"--help"},
+		"\n":           {"--version"},
+		"version=true": nil,
+	} {
+		_, err := load(t, file, args...)
+		require.ErrorIs(t, err, errExit)
+	}
+	require.NoError(t, Main([]string{"--help"}))
+}
+
+// TestConfigLists checks that an option that can be given several times is
+// taken from the command line whole, if it is there, else from the file.
+func TestConfigLists(t *testing.T) {
+	file := "tlsextraip=1.1.1.1\ntlsextraip=2.2.2.2"
+	cfg, err := load(t, file)
+	require.NoError(t, err)
+	require.Equal(t, []string{"1.1.1.1", "2.2.2.2"}, cfg.TLSExtraIPs)
+
+	cfg, err = load(t, file, "--tlsextraip=3.3.3.3")
+	require.NoError(t, err)
+	require.Equal(t, []string{"3.3.3.3"}, cfg.TLSExtraIPs)
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
-	"github.com/jessevdk/go-flags"
 	upstream "github.com/lightninglabs/loop/loopd"
 	"github.com/lightningnetwork/lnd"
 	"github.com/lightningnetwork/lnd/build"
@@ -30,6 +28,9 @@ func Main(args []string) error {
 
 	if parser.Active != nil {
 		return runUpstreamCommand(cfg, parser.Active.Name)
+	}
+	if err := refuseAssets(cfg); err != nil {
+		return err
 	}
 
 	if err := upstream.Validate(&cfg.Config); err != nil {
@@ -89,29 +90,4 @@ func setUpLogging(cfg *Config, interceptor signal.Interceptor) (bool, error) {
 	}
 
 	return false, build.ParseAndSetDebugLevels(cfg.DebugLevel, manager)
-}
-
-// runUpstreamCommand runs a command of upstream's daemon, such as view, which
-// upstream offers only through its own main function: that reads its own
-// configuration, so that it is handed ours, without our group, as a file.
-func runUpstreamCommand(cfg *Config, name string) error {
-	file, err := os.CreateTemp("", "loopd-*.conf")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(file.Name()) }()
-
-	cfg.ConfigFile = file.Name()
-	parser := flags.NewParser(&cfg.Config, flags.None)
-	flags.NewIniParser(parser).Write(file, flags.IniIncludeDefaults)
-	if err := file.Close(); err != nil {
-		return err
-	}
-
-	os.Args = []string{
-		os.Args[0], "--configfile=" + file.Name(),
-		"--network=" + cfg.Network, name,
-	}
-
-	return upstream.Run(upstream.RPCConfig{})
 }
