@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"github.com/lightninglabs/lndclient"
-	"github.com/lightninglabs/loop/loopdb"
 	"github.com/lightninglabs/loop/looprpc"
 	"github.com/lightningnetwork/lnd/macaroons"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
@@ -19,9 +18,8 @@ import (
 )
 
 const (
-	// macaroonLocation and macaroonDBName are upstream's.
+	// macaroonLocation is upstream's.
 	macaroonLocation = "loop"
-	macaroonDBName   = "macaroons.db"
 
 	// maxRootKeys bounds the number of macaroon root keys that are kept.
 	// Upstream makes one.
@@ -29,12 +27,16 @@ const (
 )
 
 // authenticator checks macaroons for both services. The macaroon store is
-// encrypted with a key shared with lnd and is opened exclusively by the
-// embedded daemon while that runs. So its root keys are read once, when lnd is
+// encrypted with a key shared with lnd and is the embedded daemon's alone while
+// that runs. So its root keys are read once, when lnd is
 // first unlocked, and kept in memory: from then on callers can be
 // authenticated whatever becomes of lnd and of the embedded daemon. Nothing
 // else adds root keys while the process lives.
 type authenticator struct {
+	// store is upstream's macaroon store, which is ours while the embedded
+	// daemon is down.
+	store *macaroonStore
+
 	// permissions are the operations that each method requires.
 	permissions map[string][]bakery.Op
 
@@ -46,7 +48,7 @@ type authenticator struct {
 }
 
 // newAuthenticator returns an authenticator that refuses everybody.
-func newAuthenticator() *authenticator {
+func newAuthenticator(dataDir string) *authenticator {
 	permissions := make(map[string][]bakery.Op)
 	for method, ops := range looprpc.RequiredPermissions {
 		permissions[method] = ops
@@ -55,7 +57,10 @@ func newAuthenticator() *authenticator {
 		permissions[method] = ops
 	}
 
-	a := &authenticator{permissions: permissions}
+	a := &authenticator{
+		store:       &macaroonStore{dir: dataDir},
+		permissions: permissions,
+	}
 	a.reason.Store(states.Starting)
 
 	return a
@@ -66,18 +71,15 @@ func (a *authenticator) setReason(reason states.Reason) {
 	a.reason.Store(reason)
 }
 
-// unlock opens upstream's macaroon store with lnd's help, lets it make
-// loop.macaroon if that is missing, reads the root keys, and closes the store
-// again for the embedded daemon.
+// unlock unlocks upstream's macaroon store with lnd's help, lets it make
+// loop.macaroon if that is missing, and reads the root keys. The store stays
+// open, locked, until the embedded daemon wants it.
 func (a *authenticator) unlock(ctx context.Context, cfg *Config,
 	lnd *lndclient.LndServices) error {
 
-	store, db, err := lndclient.NewBoltMacaroonStore(
-		cfg.DataDir, macaroonDBName, loopdb.DefaultLoopDBTimeout,
-	)
+	store, err := a.store.take()
 	if err != nil {
-		return fmt.Errorf("macaroon store: %w (is another loopd "+
-			"running on this directory?)", err)
+		return err
 	}
 	service, err := lndclient.NewMacaroonService(
 		&lndclient.MacaroonServiceConfig{
@@ -94,16 +96,14 @@ func (a *authenticator) unlock(ctx context.Context, cfg *Config,
 		},
 	)
 	if err != nil {
-		return errors.Join(err, db.Close())
+		return err
 	}
 	if err := service.Start(); err != nil {
-		return errors.Join(
-			fmt.Errorf("macaroon store: %w", err), db.Close(),
-		)
+		return fmt.Errorf("macaroon store: %w", err)
 	}
 
 	keys, err := readRootKeys(ctx, store)
-	if err := errors.Join(err, service.Stop(), db.Close()); err != nil {
+	if err := errors.Join(err, service.Stop()); err != nil {
 		return err
 	}
 

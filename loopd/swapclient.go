@@ -2,46 +2,69 @@ package loopd
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
-	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightninglabs/loop/looprpc"
-	"github.com/lightningnetwork/lnd/lnrpc"
-	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 )
 
-const (
-	methodNewAddress  = "NewStaticAddress"
-	methodStopDaemon  = "StopDaemon"
-	methodWithdraw    = "WithdrawDeposits"
-	methodLoopIn      = "StaticAddressLoopIn"
-	methodOpenChannel = "StaticOpenChannel"
-)
+// admitted is a call that was let through to the embedded daemon.
+type admitted struct {
+	// server is the embedded daemon.
+	server looprpc.SwapClientServer
 
-// refreshing are the methods that make the embedded daemon look for deposits.
-// It starts the state machine of a deposit that it notices for the first time
-// on the context of the request; with the request's own context the machine
-// would die with the request and never be replaced. So these methods are given
-// a context that ends with the embedded daemon.
-var refreshing = map[string]bool{
-	"GetLoopInQuote":      true,
-	"ListUnspentDeposits": true,
-	methodWithdraw:        true,
-	methodLoopIn:          true,
-	methodOpenChannel:     true,
-	"SuggestSwaps":        true,
+	// life ends with the embedded daemon.
+	life context.Context
+
+	// done ends the call; the embedded daemon is not stopped for a
+	// recovery before.
+	done func()
 }
 
-// registerSwapClient registers upstream's service. Each call goes to the
+// swapClientConfig is what the wrapper around upstream's service needs.
+type swapClientConfig struct {
+	// enter lets a call through, or returns a status with the reason why
+	// there is no embedded daemon.
+	enter func(ctx context.Context) (*admitted, error)
+
+	// enterStream does the same for a call that goes on for long. It is
+	// not waited for: its context ends when the daemon is stopped.
+	enterStream func(ctx context.Context) (*admitted, context.Context,
+		error)
+
+	// stop ends the process in good order. It does not wait.
+	stop func()
+
+	// provisional names the deposits that are reported without proof: they
+	// may be spent already.
+	provisional func(ctx context.Context) ([]wire.OutPoint, error)
+
+	// address is how a static address is handed out.
+	address addressConfig
+}
+
+// swapClient is upstream's service as we serve it. Each call goes to the
 // embedded daemon of the moment; while there is none it fails with the reason.
 //
 // The methods are not written out: upstream's own service description is taken
-// and each handler wrapped, so that none is forgotten.
-func (d *Daemon) registerSwapClient(server *grpc.Server) {
+// and each handler wrapped, so that none is forgotten. What is done around one
+// is in its handling.
+type swapClient struct {
+	cfg     swapClientConfig
+	address *addressDesk
+}
+
+// newSwapClient returns the wrapper.
+func newSwapClient(cfg swapClientConfig) *swapClient {
+	return &swapClient{cfg: cfg, address: newAddressDesk(cfg.address)}
+}
+
+// register registers upstream's service, wrapped.
+func (s *swapClient) register(server *grpc.Server) {
 	desc := looprpc.SwapClient_ServiceDesc
 	desc.HandlerType = (*any)(nil)
 
@@ -49,42 +72,17 @@ func (d *Daemon) registerSwapClient(server *grpc.Server) {
 	for i, method := range looprpc.SwapClient_ServiceDesc.Methods {
 		desc.Methods[i] = grpc.MethodDesc{
 			MethodName: method.MethodName,
-			Handler:    d.forwardUnary(method),
+			Handler:    s.wrapUnary(method),
 		}
 	}
 
 	desc.Streams = make([]grpc.StreamDesc, len(desc.Streams))
 	for i, stream := range looprpc.SwapClient_ServiceDesc.Streams {
-		forward := stream
-		forward.Handler = func(_ any, ss grpc.ServerStream) error {
-			running, ctx, done, err := d.gate.EnterStream(
-				ss.Context(),
-			)
-			if err != nil {
-				return downStatus(err)
-			}
-			defer done()
-
-			return stream.Handler(
-				running.Daemon, &endingStream{ss, ctx},
-			)
-		}
-		desc.Streams[i] = forward
+		desc.Streams[i] = stream
+		desc.Streams[i].Handler = s.wrapStream(stream)
 	}
 
-	server.RegisterService(&desc, d)
-}
-
-// endingStream is a stream that ends with the embedded daemon.
-type endingStream struct {
-	grpc.ServerStream
-
-	ctx context.Context
-}
-
-// Context implements grpc.ServerStream.
-func (s *endingStream) Context() context.Context {
-	return s.ctx
+	server.RegisterService(&desc, s)
 }
 
 // unaryHandler is the type of a handler in a service description.
@@ -92,116 +90,145 @@ type unaryHandler = func(srv any, ctx context.Context,
 	decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any,
 	error)
 
-// forwardUnary wraps one handler of upstream's service. What is done around
-// the call is done as an interceptor behind the server's own ones, so that a
-// caller is authenticated first.
-func (d *Daemon) forwardUnary(method grpc.MethodDesc) unaryHandler {
-	name := method.MethodName
-
+// wrapUnary wraps one handler. The request is decoded and the caller
+// authenticated, by the server's interceptors, before anything else: whether
+// there is an embedded daemon is not told to strangers.
+func (s *swapClient) wrapUnary(method grpc.MethodDesc) unaryHandler {
 	return func(_ any, ctx context.Context, decode func(any) error,
 		outer grpc.UnaryServerInterceptor) (any, error) {
 
-		// The handler calls the interceptor with the decoded request
-		// and with a function that calls the method on srv. It binds
-		// srv early, so that the embedded daemon of the moment is
-		// looked up before; whether there is one is only told to an
-		// authenticated caller.
-		running, done, downErr := d.gate.Enter(ctx)
-
-		var srv any = looprpc.UnimplementedSwapClientServer{}
-		if downErr == nil {
-			defer done()
-			srv = running.Daemon
-		}
-
 		interceptor := func(ctx context.Context, req any,
-			info *grpc.UnaryServerInfo,
-			call grpc.UnaryHandler) (any, error) {
+			info *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any,
+			error) {
 
-			inner := func(ctx context.Context, req any) (any,
+			call := func(ctx context.Context, req any) (any,
 				error) {
 
-				if downErr != nil {
-					return nil, downStatus(downErr)
-				}
-
-				return d.around(ctx, name, running, req, call)
+				return s.answer(ctx, method, req)
 			}
 			if outer == nil {
-				return inner(ctx, req)
+				return call(ctx, req)
 			}
 
-			return outer(ctx, req, info, inner)
+			return outer(ctx, req, info, call)
 		}
 
-		return method.Handler(srv, ctx, decode, interceptor)
+		return method.Handler(
+			looprpc.UnimplementedSwapClientServer{}, ctx, decode,
+			interceptor,
+		)
 	}
 }
 
-// around does what our daemon adds to upstream's methods.
-func (d *Daemon) around(ctx context.Context, name string, running *embedded,
-	req any, call grpc.UnaryHandler) (any, error) {
+// answer answers a call of a caller who was authenticated.
+func (s *swapClient) answer(ctx context.Context, method grpc.MethodDesc,
+	req any) (any, error) {
 
-	if refreshing[name] {
-		ctx = gate.Outlive(ctx, running)
+	handling := handlings[method.MethodName]
+	if handling.stops {
+		s.cfg.stop()
+		return &looprpc.StopDaemonResponse{}, nil
+	}
+	if err := refuseNil(req); err != nil {
+		return nil, err
 	}
 
-	switch name {
-	case methodNewAddress:
-		return d.newAddress(ctx, req, call)
+	call, err := s.cfg.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer call.done()
 
-	case methodWithdraw, methodLoopIn, methodOpenChannel:
-		if err := d.refuseUnverified(ctx, req); err != nil {
+	if handling.outlives {
+		ctx = outlive(ctx, call.life)
+	}
+	if handling.spends {
+		if err := s.refuseUnverified(ctx, req); err != nil {
 			return nil, err
 		}
 	}
-
-	resp, err := call(ctx, req)
-	if name == methodStopDaemon && err == nil {
-		d.Stop()
+	forward := func(ctx context.Context) (any, error) {
+		return forward(ctx, method, call.server, req)
+	}
+	if handling.makesAddress {
+		return s.address.make(ctx, call.life, forward)
 	}
 
-	return resp, err
-}
-
-// newAddress hands out an address only after its backup is durable. Calls are
-// serialised: two at once could make two rows, with which every listing fails.
-func (d *Daemon) newAddress(ctx context.Context, req any,
-	call grpc.UnaryHandler) (any, error) {
-
-	d.newAddressMutex.Lock()
-	defer d.newAddressMutex.Unlock()
-
-	watch := d.keeper.WatchPair(ctx)
-	resp, err := call(ctx, req)
-	watch.Seen(ctx)
+	resp, err := forward(ctx)
 	if err != nil {
 		return resp, err
 	}
 
-	err = d.keeper.Protect(ctx, d.cfg.Recovery.MinCopies)
-	if err != nil {
-		log.Errorf("The new address is not protected: %v", err)
-		return nil, unprotected(err)
-	}
-
-	return resp, nil
+	return resp, s.address.withhold(ctx, call.life, resp)
 }
 
-// unprotected says why an address has no durable backup.
-func unprotected(err error) error {
-	reason, permanent := states.PermanentReason(err)
-	if !permanent {
-		reason = states.NotProtected
+// forward calls a method of the embedded daemon with a request that was
+// decoded already.
+func forward(ctx context.Context, method grpc.MethodDesc,
+	server looprpc.SwapClientServer, req any) (any, error) {
+
+	return method.Handler(server, ctx, func(into any) error {
+		from, ok := req.(proto.Message)
+		target, alsoOK := into.(proto.Message)
+		if !ok || !alsoOK {
+			return fmt.Errorf("%T is not a message", req)
+		}
+		proto.Merge(target, from)
+
+		return nil
+	}, nil)
+}
+
+// wrapStream wraps the handler of one stream.
+func (s *swapClient) wrapStream(stream grpc.StreamDesc) grpc.StreamHandler {
+	return func(_ any, ss grpc.ServerStream) error {
+		call, ctx, err := s.cfg.enterStream(ss.Context())
+		if err != nil {
+			return err
+		}
+		defer call.done()
+
+		return stream.Handler(call.server, &guardedStream{
+			ServerStream: ss,
+			ctx:          ctx,
+			send: func(message any) error {
+				return s.address.withhold(
+					ctx, call.life, message,
+				)
+			},
+		})
+	}
+}
+
+// guardedStream is a stream whose messages are looked at before they leave.
+type guardedStream struct {
+	grpc.ServerStream
+
+	// ctx ends with the call or with the embedded daemon.
+	ctx context.Context
+
+	// send is called with each message.
+	send func(message any) error
+}
+
+// Context implements grpc.ServerStream.
+func (s *guardedStream) Context() context.Context {
+	return s.ctx
+}
+
+// SendMsg implements grpc.ServerStream.
+func (s *guardedStream) SendMsg(message any) error {
+	if err := s.send(message); err != nil {
+		return err
 	}
 
-	return recoveryrpc.StatusError(reason, err.Error())
+	return s.ServerStream.SendMsg(message)
 }
 
 // refuseUnverified refuses a call that would spend a deposit that is only
 // reported provisionally: it may be spent already.
-func (d *Daemon) refuseUnverified(ctx context.Context, req any) error {
-	provisional, err := d.view.Provisional(ctx)
+func (s *swapClient) refuseUnverified(ctx context.Context, req any) error {
+	provisional, err := s.cfg.provisional(ctx)
 	if err != nil {
 		return recoveryrpc.StatusError(states.LndDown, err.Error())
 	}
@@ -209,12 +236,11 @@ func (d *Daemon) refuseUnverified(ctx context.Context, req any) error {
 		return nil
 	}
 
-	unverified := make(map[string]bool, len(provisional))
+	unverified := make(map[wire.OutPoint]bool, len(provisional))
 	for _, outpoint := range provisional {
-		unverified[outpoint.String()] = true
+		unverified[outpoint] = true
 	}
-
-	named, err := namedOutpoints(req)
+	named, err := namedDeposits(req)
 	if err != nil {
 		return recoveryrpc.StatusError(states.BadRequest, err.Error())
 	}
@@ -222,14 +248,12 @@ func (d *Daemon) refuseUnverified(ctx context.Context, req any) error {
 	// A request that names no deposit leaves the choice to the embedded
 	// daemon, which cannot tell them apart.
 	if len(named) == 0 {
-		return recoveryrpc.StatusError(
-			states.DepositUnverified, provisional[0].String(),
-		)
+		named = provisional[:1]
 	}
 	for _, outpoint := range named {
 		if unverified[outpoint] {
 			return recoveryrpc.StatusError(
-				states.DepositUnverified, outpoint,
+				states.DepositUnverified, outpoint.String(),
 			)
 		}
 	}
@@ -237,43 +261,25 @@ func (d *Daemon) refuseUnverified(ctx context.Context, req any) error {
 	return nil
 }
 
-// namedOutpoints returns the deposits that a request names, as "txid:index",
-// or none if it leaves the choice to the daemon.
-func namedOutpoints(req any) ([]string, error) {
-	switch req := req.(type) {
-	case *looprpc.WithdrawDepositsRequest:
-		if req.All {
-			return nil, nil
-		}
-
-		return outpointStrings(req.Outpoints)
-
-	case *looprpc.StaticAddressLoopInRequest:
-		return req.Outpoints, nil
-
-	case *looprpc.StaticOpenChannelRequest:
-		return outpointStrings(req.GetOpenChannelRequest().GetOutpoints())
-
-	default:
-		return nil, errors.New("unknown request")
-	}
+// outlive returns a context that carries the values of a request but ends with
+// the embedded daemon instead of with the request.
+func outlive(request, life context.Context) context.Context {
+	return outliving{Context: life, request: request}
 }
 
-// outpointStrings renders outpoints as "txid:index".
-func outpointStrings(outpoints []*lnrpc.OutPoint) ([]string, error) {
-	result := make([]string, 0, len(outpoints))
-	for _, outpoint := range outpoints {
-		hash, err := chainhash.NewHashFromStr(outpoint.TxidStr)
-		if outpoint.TxidStr == "" {
-			hash, err = chainhash.NewHash(outpoint.TxidBytes)
-		}
-		if err != nil {
-			return nil, err
-		}
-		result = append(result, wire.NewOutPoint(
-			hash, outpoint.OutputIndex,
-		).String())
+// outliving is a context with the life of one and the values of another.
+type outliving struct {
+	context.Context
+
+	// request has the values.
+	request context.Context
+}
+
+// Value implements context.Context.
+func (o outliving) Value(key any) any {
+	if value := o.request.Value(key); value != nil {
+		return value
 	}
 
-	return result, nil
+	return o.Context.Value(key)
 }

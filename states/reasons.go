@@ -166,18 +166,6 @@ const (
 	// pooler shares sessions.
 	DatabaseRefuses Reason = "DATABASE_REFUSES"
 
-	// LndRefuses means that lnd does not accept the macaroon, or that the
-	// macaroon lacks a permission.
-	LndRefuses Reason = "LND_REFUSES"
-
-	// LndUnreachable means that lnd cannot be reached as loopd is
-	// configured: the certificate or the address is wrong.
-	LndUnreachable Reason = "LND_UNREACHABLE"
-
-	// LndUnsuitable means that this lnd cannot serve loopd: too old, of
-	// another network, or built without a part that is needed.
-	LndUnsuitable Reason = "LND_UNSUITABLE"
-
 	// BackupAwaited means that the directory is empty and a backup place
 	// has not answered yet: the swap client waits, so that nothing is
 	// bought before the backup that may be there was looked for.
@@ -187,6 +175,10 @@ const (
 	// that a backup place has not answered yet: no address is made or
 	// handed out before.
 	PlacesUnanswered Reason = "PLACES_UNANSWERED"
+
+	// AddressUnwatched means that lnd's wallet was not seen to watch the
+	// static address.
+	AddressUnwatched Reason = "ADDRESS_UNWATCHED"
 
 	// JournalNewer means that a newer version wrote recovery.db: it is read
 	// and never written.
@@ -491,28 +483,6 @@ var explanations = map[Reason]Explanation{
 			"settings for that user; the log says what it " +
 			"refused, and loopd goes on by itself",
 	},
-	LndRefuses: {
-		"lnd refuses loopd: its macaroon is missing, is not accepted, " +
-			"or lacks a permission.",
-		"Nothing was started or written.",
-		"put a macaroon in place that lnd accepts " +
-			"(--lnd.macaroonpath); the log names what is missing, " +
-			"and loopd goes on by itself",
-	},
-	LndUnreachable: {
-		"lnd cannot be reached as loopd is configured: its " +
-			"certificate or its address is wrong.",
-		"Nothing was started or written.",
-		"correct --lnd.tlspath or --lnd.host; the log says which, " +
-			"and a corrected file is noticed within a minute",
-	},
-	LndUnsuitable: {
-		"This lnd cannot serve loopd: it is too old, of another " +
-			"network, or lacks a part that loopd needs.",
-		"Nothing was started or written.",
-		"update lnd, or point loopd at the right one (--lnd.host, " +
-			"--network); the log says what is missing",
-	},
 	JournalNewer: {
 		"A newer version of this software wrote recovery.db.",
 		"It was left alone: no recovery can be begun or continued.",
@@ -525,6 +495,12 @@ var explanations = map[Reason]Explanation{
 		"Nothing was written or bought.",
 		"mount the place, and loopd goes on by itself; to begin " +
 			"without a backup: loop recover cancel",
+	},
+	AddressUnwatched: {
+		"lnd's wallet could not be told to watch the static address, so " +
+			"that what is paid to it would not be seen.",
+		"The address is kept, but was not handed out.",
+		"loop static new",
 	},
 	PlacesUnanswered: {
 		"The token or the address of this directory is missing, and " +
