@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/lightninglabs/lndclient"
@@ -53,10 +54,12 @@ type Daemon struct {
 	keeper   *keeper.Keeper
 	deps     actions.Deps
 	engine   *recoveryfsm.Engine
+	hold     *runHold
+	starter  *starter
 	recovery recoveryService
 
-	// releaseMutex serialises what opens the gate.
-	releaseMutex sync.Mutex
+	// look is the last look for a backup by the daemon itself, or nil.
+	look atomic.Pointer[actions.Look]
 
 	// background waits for what runs beside work and ends with shutdown.
 	background sync.WaitGroup
@@ -84,6 +87,7 @@ func NewDaemon(ctx context.Context, cfg *Config) (*Daemon, error) {
 		source:   newSource(node),
 	}
 	d.gate = newGate(d.startEmbedded, d.inFlight)
+	d.hold = &runHold{gate: d.gate}
 
 	return d, nil
 }
@@ -135,6 +139,7 @@ func (d *Daemon) openStores() error {
 		Chain:      d.chain,
 		Tokens:     d.tokens,
 		Rows:       d.database,
+		Gate:       d.hold,
 		Visibility: &visibilityPort{View: d.view, rows: d.database},
 		Scanner:    &scannerPort{daemon: d},
 		Network:    d.cfg.Network,
@@ -143,6 +148,7 @@ func (d *Daemon) openStores() error {
 		IndexBound: d.cfg.Recovery.KeySearch,
 	}
 	d.engine = d.newEngine()
+	d.starter = d.newStarter()
 	d.recovery.RecoveryServer = d.newRecoveryServer()
 
 	return nil
@@ -196,10 +202,18 @@ func (d *Daemon) work() error {
 		return ignoreEnd(ctx, err)
 	}
 	d.gate.Release(holdOwner)
-	if err := d.untilReady(ctx, "the start", d.prepare); err != nil {
+
+	// Neither a decision nor the swap client can be had without its
+	// database.
+	err = d.untilReady(ctx, "the swap database", d.database.Check)
+	if err != nil {
 		return ignoreEnd(ctx, err)
 	}
+	if err := d.tokens.Sweep(); err != nil {
+		log.Warnf("What a crash left behind stays: %v", err)
+	}
 	d.background.Go(func() { d.keeper.Run(ctx) })
+	d.background.Go(func() { d.starter.run(ctx) })
 
 	return ignoreEnd(ctx, d.gate.Run(ctx))
 }
@@ -239,10 +253,7 @@ func (d *Daemon) newEngine() *recoveryfsm.Engine {
 	return recoveryfsm.New(recoveryfsm.Config{
 		Journal: d.journal.Journal(),
 		Actions: func(runID string) map[states.State]actions.Action {
-			deps := d.deps
-			deps.Gate = &gatePort{daemon: d, run: runID}
-
-			return actions.Set(deps, runID)
+			return actions.Set(d.deps, runID)
 		},
 		OnEvent: d.onEvent,
 	})
@@ -269,47 +280,4 @@ func (d *Daemon) untilReady(ctx context.Context, name string,
 	}}
 
 	return loop.Until(ctx, name, step)
-}
-
-// prepare decides, before the embedded daemon may start, whether something has
-// to be recovered first, and does what every start does: look whether lnd's
-// wallet lost sight of the address, and make the backup if it is missing.
-func (d *Daemon) prepare(ctx context.Context) error {
-	if _, err := d.chain.BestBlock(ctx); err != nil {
-		return err
-	}
-
-	held, err := d.resumeOrBegin(ctx)
-	if err != nil {
-		return err
-	}
-	if held {
-		d.gate.Note(states.RecoveryActive)
-		return nil
-	}
-
-	if err := d.beforeEmbedded(ctx); err != nil {
-		return err
-	}
-	d.gate.Release(holdStart)
-
-	return nil
-}
-
-// beforeEmbedded is done before the embedded daemon starts: with the row as it
-// then is.
-func (d *Daemon) beforeEmbedded(ctx context.Context) error {
-	if err := d.watchAddress(ctx); err != nil {
-		return err
-	}
-	if err := d.watchSweepAddresses(ctx); err != nil {
-		return err
-	}
-	d.background.Go(func() {
-		// What stands in the way is kept as a warning.
-		_ = d.keeper.Protect(d.shutdown, 0)
-	})
-	d.gate.Note(states.Starting)
-
-	return nil
 }

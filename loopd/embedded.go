@@ -2,10 +2,9 @@ package loopd
 
 import (
 	"context"
-	"errors"
+	"time"
 
 	upstream "github.com/lightninglabs/loop/loopd"
-	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/internal/recoveryserver"
 	"github.com/looprecovery/looprecovery/internal/swapdb"
@@ -17,11 +16,9 @@ import (
 // the data.
 const holdOwner = "owner"
 
-// holdOfRun returns the name under which a recovery holds the gate. Each has
-// its own, so that the end of one opens nothing for the next.
-func holdOfRun(run string) string {
-	return "recovery " + run
-}
+// catchUpLimit is how long a start waits for the chain to be followed to its
+// tip.
+const catchUpLimit = time.Minute
 
 // embedded is one life of upstream's daemon: it starts only once.
 type embedded struct {
@@ -115,14 +112,9 @@ func (d *Daemon) startEmbedded(ctx context.Context) (*embedded, error) {
 	}
 	d.node.refresh(ctx)
 	d.gate.Note(states.Starting)
+	d.watchBefore(ctx)
 
-	// The embedded daemon asks for its deposits at once, and some of its
-	// parts stop it for good if the answer is an error.
-	err = d.untilReady(ctx, "the deposits", d.view.CatchUp)
-	if err == nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
+	if err := d.catchUp(ctx); err != nil {
 		lnd.Close()
 		return nil, err
 	}
@@ -140,6 +132,23 @@ func (d *Daemon) startEmbedded(ctx context.Context) (*embedded, error) {
 	return newEmbedded(daemon, d.auth.store.takeAfter(daemon.ErrChan)), nil
 }
 
+// catchUp lets the view follow the chain before the embedded daemon asks for its
+// deposits, which it does at once: some of its parts stop it for good if the
+// answer is an error. A view that cannot is not waited for longer than
+// catchUpLimit. The only error is the end of the context.
+func (d *Daemon) catchUp(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, catchUpLimit)
+	defer cancel()
+
+	err := d.untilReady(bounded, "the deposits", d.view.CatchUp)
+	if err != nil && ctx.Err() == nil {
+		log.Warnf("The swap client starts before the chain was " +
+			"followed to its tip")
+	}
+
+	return context.Cause(ctx)
+}
+
 // inFlight names what the embedded daemon must not be stopped in: what it says
 // itself if it is up, else what its database says.
 func (d *Daemon) inFlight(ctx context.Context, running *embedded, up bool) (
@@ -150,37 +159,6 @@ func (d *Daemon) inFlight(ctx context.Context, running *embedded, up bool) (
 	}
 
 	return busyTask(ctx, running)
-}
-
-// gatePort is the gate as a run sees it.
-type gatePort struct {
-	daemon *Daemon
-
-	// run is the id of the run.
-	run string
-}
-
-// A compile-time check of the port.
-var _ actions.Gate = (*gatePort)(nil)
-
-// Close implements actions.Gate.
-func (p *gatePort) Close(ctx context.Context) error {
-	err := p.daemon.gate.Hold(ctx, gate.Holder{
-		Name: holdOfRun(p.run), Reason: states.RecoveryActive,
-	})
-	var busy *gate.BusyError
-	if errors.As(err, &busy) {
-		return &actions.BlockError{
-			Reason: states.SwapsInFlight, Detail: busy.Task,
-		}
-	}
-
-	return err
-}
-
-// Open implements actions.Gate.
-func (p *gatePort) Open() {
-	p.daemon.release(p.run)
 }
 
 // gateView is the gate as the Recovery service sees it.

@@ -26,6 +26,10 @@ const (
 	// again.
 	awaitInterval = 5 * time.Second
 
+	// probeInterval is how often it is looked whether the answer is still
+	// the same while nothing is waited for.
+	probeInterval = time.Minute
+
 	// decidePatience is how long the swap client waits for a decision that
 	// cannot be taken, because something of ours does not answer.
 	decidePatience = 2 * time.Second
@@ -56,12 +60,14 @@ type swapData interface {
 type starterConfig struct {
 	engine *recoveryfsm.Engine
 	gate   startHold
+	hold   *runHold
 	tokens actions.Tokens
 	data   swapData
 
-	// search looks for a backup to restore from, for no longer than the
-	// context lives. What did not answer by then is silent.
-	search func(ctx context.Context) (startdecision.Search, error)
+	// search looks for a backup to restore from, and waits for no place
+	// longer than the limit. What did not answer by then is silent.
+	search func(ctx context.Context, limit time.Duration) (
+		startdecision.Search, error)
 
 	// autoRestore is the setting of --recovery.autorestore, journalNewer
 	// says that no recovery can be begun or continued.
@@ -77,7 +83,8 @@ type starterConfig struct {
 // while it waits for a place: what is there is probed, never remembered.
 //
 // It lets go of the gate once and never takes it back. A recovery that writes
-// something takes a hold of its own.
+// something takes a hold of its own (runHold), of which the starter lets go when
+// the run has stopped and does not need it.
 type starter struct {
 	cfg starterConfig
 
@@ -86,6 +93,9 @@ type starter struct {
 
 	// decided is the last decision, which is read from other goroutines.
 	decided atomic.Pointer[startdecision.Decision]
+
+	// situated is what was last there, nil before the first look.
+	situated atomic.Pointer[startdecision.Situation]
 
 	// failing is since when no decision could be taken, zero if one was.
 	failing time.Time
@@ -114,9 +124,10 @@ func (s *starter) run(ctx context.Context) {
 		Clock: s.cfg.clock, Log: log, Name: "what comes first",
 	}
 	for ctx.Err() == nil {
+		held := s.cfg.hold.current()
 		decision, err := s.decide(ctx)
 		if err == nil {
-			err = s.carryOut(ctx, decision)
+			err = s.carryOut(ctx, decision, held)
 		}
 		if ctx.Err() != nil {
 			return
@@ -133,7 +144,7 @@ func (s *starter) run(ctx context.Context) {
 			s.search = nil
 
 		default:
-			s.pause(ctx, 0)
+			s.pause(ctx, probeInterval)
 		}
 	}
 }
@@ -169,16 +180,11 @@ func (s *starter) poke() {
 	}
 }
 
-// pause waits until the starter is poked, or for a time; zero is for ever.
+// pause waits until the starter is poked, or for a time.
 func (s *starter) pause(ctx context.Context, wait time.Duration) {
-	var due <-chan time.Time
-	if wait > 0 {
-		due = s.cfg.clock.TickAfter(wait)
-	}
-
 	select {
 	case <-s.poked:
-	case <-due:
+	case <-s.cfg.clock.TickAfter(wait):
 	case <-ctx.Done():
 	}
 }
@@ -190,6 +196,9 @@ func (s *starter) decide(ctx context.Context) (startdecision.Decision,
 
 	for {
 		situation, err := s.situation(ctx)
+		if err == nil {
+			s.situated.Store(&situation)
+		}
 		decision := startdecision.Decide(situation)
 		if err != nil || decision.Step != startdecision.Look {
 			return decision, err
@@ -202,10 +211,7 @@ func (s *starter) decide(ctx context.Context) (startdecision.Decision,
 
 // look searches for a backup within a limit.
 func (s *starter) look(ctx context.Context, limit time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-
-	found, err := s.cfg.search(ctx)
+	found, err := s.cfg.search(ctx, limit)
 	if err != nil {
 		return err
 	}
@@ -275,13 +281,17 @@ func (s *starter) addRuns(ctx context.Context,
 		here.TokenID = hex.EncodeToString(probe.Token.ID[:])
 	}
 	situation.Run = startdecision.NewRun(*unfinished, here)
+	if situation.Run.Halfway {
+		s.cfg.hold.join()
+	}
 
 	return nil
 }
 
-// carryOut does what was decided.
+// carryOut does what was decided, given the hold that a run had on the gate
+// before.
 func (s *starter) carryOut(ctx context.Context,
-	decision startdecision.Decision) error {
+	decision startdecision.Decision, held string) error {
 
 	s.decided.Store(&decision)
 	if decision.Hold != "" {
@@ -301,6 +311,7 @@ func (s *starter) carryOut(ctx context.Context,
 	}
 
 	if decision.Hold == "" {
+		s.cfg.hold.release(held)
 		s.cfg.gate.Release(holdStart)
 	}
 
@@ -353,4 +364,27 @@ func (s *starter) giveUp(ctx context.Context) (*recoveryfsm.Run, error) {
 // refused now, or the empty reason.
 func (s *starter) addressesRefused() states.Reason {
 	return s.decided.Load().Addresses
+}
+
+// notices warns of what is in place and does not belong there by itself. It
+// reads memory only.
+func (s *starter) notices() []states.Notice {
+	here := s.situated.Load()
+	if here == nil {
+		return nil
+	}
+
+	var notices []states.Notice
+	if here.Rows > 0 && here.Token != generation.TokenPaid {
+		notices = append(notices, states.Notice{
+			Warning: states.WarnAddressAlone,
+		})
+	}
+	if here.Token == generation.TokenPending {
+		notices = append(notices, states.Notice{
+			Warning: states.WarnTokenPending,
+		})
+	}
+
+	return notices
 }

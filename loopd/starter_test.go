@@ -12,6 +12,7 @@ import (
 	"github.com/lightningnetwork/lnd/clock"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/generation"
+	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/internal/startdecision"
 	"github.com/looprecovery/looprecovery/recoveryfsm"
 	"github.com/looprecovery/looprecovery/states"
@@ -58,6 +59,12 @@ func (w *startWorld) change(change func()) {
 func (w *startWorld) Release(name string) {
 	w.change(func() { w.released = w.released || name == holdStart })
 }
+
+// Hold implements holdGate.
+func (w *startWorld) Hold(context.Context, gate.Holder) error { return nil }
+
+// Join implements holdGate.
+func (w *startWorld) Join(gate.Holder) bool { return true }
 
 // Note implements startHold.
 func (w *startWorld) Note(reason states.Reason) {
@@ -116,7 +123,9 @@ func (w *startWorld) AwaitsConversion() bool {
 }
 
 // search is a look for backups.
-func (w *startWorld) search(context.Context) (startdecision.Search, error) {
+func (w *startWorld) search(context.Context, time.Duration) (
+	startdecision.Search, error) {
+
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.searches++
@@ -162,7 +171,8 @@ func runStarter(t *testing.T, world *startWorld,
 		},
 	})
 	cfg := starterConfig{
-		engine: s.engine, gate: world, tokens: world, data: world,
+		engine: s.engine, gate: world, hold: &runHold{gate: world},
+		tokens: world, data: world,
 		search: world.search, autoRestore: true,
 		clock: clock.NewDefaultClock(),
 	}

@@ -25,7 +25,7 @@ func (d *Daemon) newSwapClient() *swapClient {
 		},
 		address: addressConfig{
 			hrp:       d.params.Bech32HRPSegwit,
-			guard:     func() error { return nil },
+			guard:     d.guardAddress,
 			addresses: d.addresses,
 			watch:     d.watchAddress,
 			protect:   d.protectAddress,
@@ -70,6 +70,16 @@ func downStatus(err error) error {
 	}
 
 	return err
+}
+
+// guardAddress says why no address may be made or handed out now.
+func (d *Daemon) guardAddress() error {
+	reason := d.starter.addressesRefused()
+	if reason == "" {
+		return nil
+	}
+
+	return recoveryrpc.StatusError(reason, "")
 }
 
 // addresses returns the static addresses in the embedded daemon's database.

@@ -166,6 +166,18 @@ const (
 	// pooler shares sessions.
 	DatabaseRefuses Reason = "DATABASE_REFUSES"
 
+	// LndRefuses means that lnd does not accept the macaroon, or that the
+	// macaroon lacks a permission.
+	LndRefuses Reason = "LND_REFUSES"
+
+	// LndUnreachable means that lnd cannot be reached as loopd is
+	// configured: the certificate or the address is wrong.
+	LndUnreachable Reason = "LND_UNREACHABLE"
+
+	// LndUnsuitable means that this lnd cannot serve loopd: too old, of
+	// another network, or built without a part that is needed.
+	LndUnsuitable Reason = "LND_UNSUITABLE"
+
 	// BackupAwaited means that the directory is empty and a backup place
 	// has not answered yet: the swap client waits, so that nothing is
 	// bought before the backup that may be there was looked for.
@@ -482,6 +494,28 @@ var explanations = map[Reason]Explanation{
 		"correct loopd's --postgres options, or the server's " +
 			"settings for that user; the log says what it " +
 			"refused, and loopd goes on by itself",
+	},
+	LndRefuses: {
+		"lnd refuses loopd: its macaroon is missing, is not accepted, " +
+			"or lacks a permission.",
+		"Nothing was started or written.",
+		"put a macaroon in place that lnd accepts " +
+			"(--lnd.macaroonpath); the log names what is missing, " +
+			"and loopd goes on by itself",
+	},
+	LndUnreachable: {
+		"lnd cannot be reached as loopd is configured: its " +
+			"certificate or its address is wrong.",
+		"Nothing was started or written.",
+		"correct --lnd.tlspath or --lnd.host; the log says which, " +
+			"and a corrected file is noticed within a minute",
+	},
+	LndUnsuitable: {
+		"This lnd cannot serve loopd: it is too old, of another " +
+			"network, or lacks a part that loopd needs.",
+		"Nothing was started or written.",
+		"update lnd, or point loopd at the right one (--lnd.host, " +
+			"--network); the log says what is missing",
 	},
 	JournalNewer: {
 		"A newer version of this software wrote recovery.db.",

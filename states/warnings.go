@@ -49,6 +49,9 @@ const (
 	// used to be.
 	WarnPlaceEmpty Warning = "BACKUP_PLACE_EMPTY"
 
+	// WarnTokenPending means that the token in place is not paid for.
+	WarnTokenPending Warning = "TOKEN_PENDING_FOUND"
+
 	// WarnWalletBlind means that lnd's wallet does not see what was paid
 	// to the static address before lnd was rebuilt.
 	WarnWalletBlind Warning = "WALLET_BLIND"
@@ -136,6 +139,14 @@ var warnings = map[Warning]Explanation{
 			"nothing mounted. Nothing is written to it.",
 		Next: "mount it; if it is to be an ordinary directory from " +
 			"now on, copy a backup file into it",
+	},
+	WarnTokenPending: {
+		Sentence: "An L402 token that was not paid for is in the data " +
+			"directory. Calls to the server fail until its " +
+			"payment settles, and for ever if this lnd does not " +
+			"know that payment.",
+		Next: "lncli listpayments; a payment under way settles by " +
+			"itself",
 	},
 	WarnWalletBlind: {
 		Sentence: "lnd's wallet does not see what was paid to the " +

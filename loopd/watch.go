@@ -1,0 +1,94 @@
+package loopd
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/lightninglabs/loop/staticaddr/script"
+
+	"github.com/lightningnetwork/lnd/keychain"
+	"github.com/looprecovery/looprecovery/staticaddr"
+)
+
+// watchLimit is how long a start waits for lnd to be told what to watch.
+const watchLimit = 2 * time.Second
+
+// watchBefore is done before each start of the embedded daemon: lnd is told what
+// to watch, with the address and the deposits as they then are, and the backup
+// is made if it is missing. None of it holds the start back for long. What lnd
+// was not told is told later; until then the wallet counts as blind.
+func (d *Daemon) watchBefore(ctx context.Context) {
+	d.background.Go(func() {
+		// What stands in the way is kept as a warning.
+		_ = d.keeper.Protect(d.shutdown, 0)
+	})
+
+	bounded, cancel := context.WithTimeout(ctx, watchLimit)
+	defer cancel()
+	err := d.untilReady(bounded, "what lnd watches", d.watch)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	d.background.Go(func() {
+		_ = d.untilReady(d.shutdown, "what lnd watches", d.watch)
+	})
+}
+
+// watch makes lnd watch the address and where its deposits are swept to.
+func (d *Daemon) watch(ctx context.Context) error {
+	return errors.Join(d.watchAddress(ctx), d.watchSweepAddresses(ctx))
+}
+
+// watchAddress makes sure that lnd's wallet watches the address in place, and
+// learns whether it had lost sight of it: upstream imports an address once,
+// when it is made, so that an lnd rebuilt from its seed, or a crash at that
+// moment, leaves an address that nobody watches.
+func (d *Daemon) watchAddress(ctx context.Context) error {
+	rows, err := d.database.All(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.distrust(ctx, rows); err != nil || len(rows) != 1 {
+		return err
+	}
+	row := rows[0]
+
+	descriptor := staticaddr.FromParameters(row)
+	address, err := descriptor.Script(row.ClientPubkey)
+	if err != nil {
+		return err
+	}
+
+	d.view.SetKeys([]keychain.KeyDescriptor{{
+		KeyLocator: row.KeyLocator,
+		PubKey:     row.ClientPubkey,
+	}})
+
+	// An intent without an outcome makes the wallet count as blind. So it
+	// is not saved while lnd does not answer.
+	if _, err := d.nodePort.Identity(ctx); err != nil {
+		return err
+	}
+	err = d.view.ImportIntent(ctx, row.PkScript)
+	if err != nil {
+		return err
+	}
+	isNew, err := d.nodePort.ImportScript(ctx, address)
+	if err != nil {
+		return err
+	}
+
+	return d.view.ImportDone(ctx, row.PkScript, isNew)
+}
+
+// distrust lets the wallet count as blind for the addresses in place if what was
+// known of it was lost.
+func (d *Daemon) distrust(ctx context.Context, rows []*script.Parameters) error {
+	scripts := make([][]byte, 0, len(rows))
+	for _, row := range rows {
+		scripts = append(scripts, row.PkScript)
+	}
+
+	return d.view.Distrust(ctx, scripts)
+}
