@@ -25,8 +25,8 @@ func elsewhere(content *Content) *Content {
 	return &other
 }
 
-// TestAcceptedFile checks that a file says that a person accepted its pair, in a
-// version that no older program takes for a proven one, and that only such a
+// TestAcceptedFile checks that a file says that a person accepted its pair, in
+// a version that no older program takes for a proven one, and that only such a
 // file has that version.
 func TestAcceptedFile(t *testing.T) {
 	proven, keys := testContent(t, 3), testKeys(t, 1)
@@ -45,7 +45,7 @@ func TestAcceptedFile(t *testing.T) {
 
 	// The older format would make a proven pair of it.
 	_, err := SealLegacy(accept(proven), keys, nonces("x"))
-	require.Error(t, err)
+	require.ErrorIs(t, err, ErrNotSayable)
 }
 
 // TestContradiction checks which of two backups of one token stands against the

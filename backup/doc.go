@@ -3,7 +3,8 @@
 // kept.
 //
 // A file is written once, with Store.Publish, and never changed: it is complete
-// under its name or not there, and nothing in its way is replaced. Open and
+// under its name or not there (or torn, and judged so, on a disk that allows no
+// better: durable.Promise), and nothing in its way is replaced. Open and
 // Store.Judge say of a file either what it holds or, with a Verdict of a closed
 // list, why it cannot be used. Nobody needs a key to tell a damaged file from a
 // good one, and nobody but the holder of the lnd seed learns more than the

@@ -29,6 +29,11 @@ const (
 	legacyTokenName = "l402.token"
 )
 
+// ErrNotSayable is SealLegacy's error for a backup whose pair a person
+// accepted: as a file of the older format it would pass for proven.
+var ErrNotSayable = errors.New("the older format cannot say that a person " +
+	"accepted the pair of token and address")
+
 // legacyContent is the JSON of the older format.
 type legacyContent struct {
 	Version      uint32             `json:"version"`
@@ -66,8 +71,7 @@ func SealLegacy(content *Content, keys Keys, random io.Reader) ([]byte, error) {
 		return nil, err
 	}
 	if content.PairAccepted {
-		return nil, errors.New("the older format cannot say that a " +
-			"person accepted the pair of token and address")
+		return nil, ErrNotSayable
 	}
 
 	address := content.Address

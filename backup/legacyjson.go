@@ -16,8 +16,8 @@ var (
 )
 
 // decodeObject parses an object of JSON and returns its fields as they are
-// written. No object in it may have a name twice: readers differ in which of the
-// two they take.
+// written. No object in it may have a name twice: readers differ in which of
+// the two they take.
 func decodeObject(data []byte) (map[string]json.RawMessage, error) {
 	var fields map[string]json.RawMessage
 	err := json.Unmarshal(data, &fields)

@@ -37,9 +37,10 @@ type claimant struct {
 	size int64
 }
 
-// listPlace judges the files in one place that are wanted, in the order of their
-// names. One that cannot be read gets that for its verdict. An error that wraps
-// ErrCrowded means that there are more; what was judged is returned beside it.
+// listPlace judges the files in one place that are wanted, in the order of
+// their names. One that cannot be read gets that for its verdict. An error that
+// wraps ErrCrowded means that there are more; what was judged is returned
+// beside it.
 func (s *Store) listPlace(ctx context.Context, place string, keys Keys,
 	wanted func(parsedName) bool) ([]Entry, error) {
 

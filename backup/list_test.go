@@ -20,9 +20,9 @@ func nameOf(i int) string {
 	return FileName([32]byte{9}, time.Unix(0, int64(i)))
 }
 
-// TestListSpecial checks that whoever may write to a shared place cannot keep us
-// from finding the backup in it, with whatever has a backup's name: each is a
-// verdict of its own.
+// TestListSpecial checks that whoever may write to a shared place cannot keep
+// us from finding the backup in it, with whatever has a backup's name: each is
+// a verdict of its own.
 func TestListSpecial(t *testing.T) {
 	store, places := newStore(t, 1)
 	content, keys := testContent(t, 3), testKeys(t, 1)

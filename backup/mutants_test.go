@@ -23,10 +23,11 @@ var mutants = flag.Int("mutants", 300, "mutants for TestSecondDecoder")
 // secondDecoder is the decoder that was written from the document.
 const secondDecoder = "../docs/vectors/decode.py"
 
-// TestSecondDecoder checks that the document says all that the decoder does: one
-// that was written from it comes to the same verdicts and contents, on files
-// that were changed before they were sealed with the right key, so that nothing
-// but the rules for the contents stands between a change and its verdict.
+// TestSecondDecoder checks that the document says all that the decoder does:
+// one that was written from it comes to the same verdicts and contents, on
+// files that were changed before they were sealed with the right key, so that
+// nothing but the rules for the contents stands between a change and its
+// verdict.
 func TestSecondDecoder(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -180,8 +181,8 @@ func (m *mutator) number(payload []byte) []byte {
 		binary.BigEndian.AppendUint32(nil, value)...)
 }
 
-// header changes the header before the payload is sealed under it, so that it is
-// authentic.
+// header changes the header before the payload is sealed under it, so that it
+// is authentic.
 func (m *mutator) header(content *Content) []byte {
 	payload := encodePayload(content)
 	header := (&Header{

@@ -11,10 +11,10 @@ import (
 // The methods below are the parts of Publish and Import, for a caller who has a
 // store of its own for each place because places fail, and hang, one by one.
 
-// Find returns the bytes of a valid backup of a generation and its contents; nil
-// if there is none. It is that of the first place that has one, but one whose
-// pair was proven comes before one whose pair a person accepted. An error is
-// that of a place that could not be read.
+// Find returns the bytes of a valid backup of a generation and its contents;
+// nil if there is none. It is that of the first place that has one, but one
+// whose pair was proven comes before one whose pair a person accepted. An error
+// is that of a place that could not be read.
 func (s *Store) Find(ctx context.Context, content *Content, keys Keys) (
 	data []byte, found *Content, failed error) {
 

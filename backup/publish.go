@@ -57,9 +57,9 @@ type Report struct {
 // in the report.
 //
 // A backup whose pair a person accepted gets a proven one beside it as soon as
-// the pair is proven, or was proven to another place. One that is to be accepted
-// is refused with a *ConflictError where a valid backup contradicts it: only a
-// proof may stand against what is there.
+// the pair is proven, or was proven to another place. One that is to be
+// accepted is refused with a *ConflictError where a valid backup contradicts
+// it: only a proof may stand against what is there.
 func (s *Store) Publish(ctx context.Context, content *Content, keys Keys) (
 	Report, error) {
 
@@ -166,8 +166,8 @@ func (s *Store) generationIn(ctx context.Context, place string,
 }
 
 // protects reports whether a file is a backup of a generation. One of the older
-// format is not enough: it does not tell the index of the client key. Nor is one
-// whose pair a person accepted, once the pair is proven.
+// format is not enough: it does not tell the index of the client key. Nor is
+// one whose pair a person accepted, once the pair is proven.
 func (e *Entry) protects(content *Content) bool {
 	return e.Verdict == OK && e.Format == Native &&
 		e.Content.SameGeneration(content) &&
@@ -240,8 +240,8 @@ func (s *Store) confirm(report *PlaceReport, path string, keys Keys) error {
 	return nil
 }
 
-// leftovers are the unfinished backups. A file of the older format is kept: only
-// the holder of its key could tell.
+// leftovers are the unfinished backups. A file of the older format is kept:
+// only the holder of its key could tell.
 var leftovers = durable.Leftovers{
 	Owns: func(final string) bool {
 		_, ok := parseName(final)

@@ -122,8 +122,8 @@ func TestPublishInTheWay(t *testing.T) {
 	}
 }
 
-// TestPublishCrowded checks that there is an end to looking for a free name, and
-// that it is said.
+// TestPublishCrowded checks that there is an end to looking for a free name,
+// and that it is said.
 func TestPublishCrowded(t *testing.T) {
 	store, places := newStore(t, 1)
 	content, keys := testContent(t, 3), testKeys(t, 1)

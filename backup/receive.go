@@ -27,8 +27,9 @@ const (
 var ErrReceivedFull = errors.New("too many files were received before")
 
 // Receive stores the bytes of a file that a client sent, before anything else
-// is done with them, and returns where. Equal bytes are stored once. A file that
-// was damaged since it was received is left alone, and stored again beside it.
+// is done with them, and returns where. Equal bytes are stored once. A file
+// that was damaged since it was received is left alone, and stored again beside
+// it.
 func (s *Store) Receive(data []byte) (string, error) {
 	if len(data) > MaxFileSize {
 		return "", refuse(NotABackup, "%d bytes", len(data))

@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestReceiveDamaged checks that a file which was received before and is damaged
-// now is not taken for the one that is sent again, and does not stand in its
-// way.
+// TestReceiveDamaged checks that a file which was received before and is
+// damaged now is not taken for the one that is sent again, and does not stand
+// in its way.
 func TestReceiveDamaged(t *testing.T) {
 	store, _ := newStore(t, 1)
 	data := seal(t, testContent(t, 3), testKeys(t, 1))
@@ -34,9 +34,9 @@ func TestReceiveDamaged(t *testing.T) {
 	require.Len(t, listed(t, filepath.Dir(path)), 2)
 }
 
-// TestReceiveBound checks that clients cannot fill the disk with files, by their
-// number or by their size, that what is there already is no new file, and that
-// nothing is deleted to make room.
+// TestReceiveBound checks that clients cannot fill the disk with files, by
+// their number or by their size, that what is there already is no new file, and
+// that nothing is deleted to make room.
 func TestReceiveBound(t *testing.T) {
 	for name, test := range map[string]struct{ count, size int }{
 		"count": {maxReceived, 1},

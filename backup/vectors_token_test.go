@@ -70,8 +70,8 @@ func identifierOf(content *Content, preimage [32]byte) []byte {
 	return slices.Concat([]byte{0, 0}, hash[:], content.TokenID[:])
 }
 
-// tokens adds tokens whose macaroons use what the format of macaroons allows, or
-// does not.
+// tokens adds tokens whose macaroons use what the format of macaroons allows,
+// or does not.
 func (m *vectorMaker) tokens() {
 	content := testContent(m.t, 9)
 	name := FileName(content.TokenID, content.TokenCreated)

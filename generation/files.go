@@ -61,8 +61,8 @@ func (f *Files) Read() ([]byte, error) {
 // Probe says what is in place, as upstream will find it at its next start: the
 // file of a paid token comes before that of a pending one, and a file under an
 // old name counts as soon as the new one is free. A paid token that it reports
-// is durable: upstream does not sync the file, and a crash can have come between
-// our link and the sync of the directory.
+// is durable: upstream does not sync the file, and a crash can have come
+// between our link and the sync of the directory.
 func (f *Files) Probe() (TokenProbe, error) {
 	probe, err := f.probe(tokenName, oldTokenName)
 	if err == nil && probe.Status == TokenPaid {
@@ -85,9 +85,9 @@ func (f *Files) Probe() (TokenProbe, error) {
 	return pending, nil
 }
 
-// current returns the path of the file that upstream will find under a name: the
-// one that has the name, whatever it is, and else the one with the old name. If
-// there is neither, it is the path of the former.
+// current returns the path of the file that upstream will find under a name:
+// the one that has the name, whatever it is, and else the one with the old
+// name. If there is neither, it is the path of the former.
 func (f *Files) current(name, old string) (string, error) {
 	path := filepath.Join(f.dir, name)
 	_, err := f.files.Lstat(path)
@@ -145,9 +145,9 @@ func (f *Files) probe(name, old string) (TokenProbe, error) {
 }
 
 // Place publishes the token file durably. A file that is there already, under
-// the old name too, is left as it is, and the error wraps fs.ErrExist. Where the
-// file system allows no better, a power cut meanwhile may leave a torn file:
-// that is unreadable, and is set aside like any other.
+// the old name too, is left as it is, and the error wraps fs.ErrExist. Where
+// the file system allows no better, a power cut meanwhile may leave a torn
+// file: that is unreadable, and is set aside like any other.
 func (f *Files) Place(token []byte) error {
 	path, err := f.current(tokenName, oldTokenName)
 	if err != nil {

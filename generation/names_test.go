@@ -19,9 +19,9 @@ var tokenNames = []string{
 	tokenName, oldTokenName, pendingName, oldPendingName,
 }
 
-// TestProbeIsUpstreams holds Probe to aperture's store, for every arrangement of
-// files under its names: what we see before a start is what upstream finds in
-// it. Otherwise another generation would be restored over a paid token.
+// TestProbeIsUpstreams holds Probe to aperture's store, for every arrangement
+// of files under its names: what we see before a start is what upstream finds
+// in it. Otherwise another generation would be restored over a paid token.
 func TestProbeIsUpstreams(t *testing.T) {
 	const kinds = 4
 

@@ -83,8 +83,8 @@ func ParseToken(data []byte) (*Token, error) {
 }
 
 // parseIdentifier returns the identifier of a serialised macaroon, which must
-// be its own serialisation, of the version that is in use: then nothing follows it
-// either.
+// be its own serialisation, of the version that is in use: then nothing follows
+// it either.
 func parseIdentifier(data []byte) (*l402.Identifier, error) {
 	var mac macaroon.Macaroon
 	if err := mac.UnmarshalBinary(data); err != nil {

@@ -16,9 +16,9 @@ import (
 const maxAllocated = 1 << 20
 
 // unprotected returns the offsets in a token file that nothing in it vouches
-// for: the token id, the macaroon's location and signature, and all that follows
-// the preimage. A backup repeats id and time in its header, and authenticates
-// everything.
+// for: the token id, the macaroon's location and signature, and all that
+// follows the preimage. A backup repeats id and time in its header, and
+// authenticates everything.
 func unprotected(data []byte) map[int]bool {
 	macaroonSize := int(binary.BigEndian.Uint32(data))
 	afterMacaroon := lengthSize + macaroonSize

@@ -11,8 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestProbeSpecial checks that a named pipe under any of the token's names makes
-// nobody wait, and is moved out of the way like anything else that is no token.
+// TestProbeSpecial checks that a named pipe under any of the token's names
+// makes nobody wait, and is moved out of the way like anything else that is no
+// token.
 func TestProbeSpecial(t *testing.T) {
 	for _, name := range tokenNames {
 		dir := t.TempDir()

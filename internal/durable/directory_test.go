@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSameDirectory checks that one directory is counted once, by whatever names
-// it was given.
+// TestSameDirectory checks that one directory is counted once, by whatever
+// names it was given.
 func TestSameDirectory(t *testing.T) {
 	dir := t.TempDir()
 	below := filepath.Join(dir, "below")

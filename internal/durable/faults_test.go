@@ -129,8 +129,8 @@ func TestPublishTornFaults(t *testing.T) {
 	}
 }
 
-// TestMoveCopies checks that a file can be moved where it cannot be renamed, and
-// that it is there at every step and after every power cut.
+// TestMoveCopies checks that a file can be moved where it cannot be renamed,
+// and that it is there at every step and after every power cut.
 func TestMoveCopies(t *testing.T) {
 	for _, refusal := range refusals {
 		disk := crash.New(0, "/d", "/e")

@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// openFile opens a file for reading. Without flags against it, what has the name
-// is looked at first, and whether that is what was opened afterwards.
+// openFile opens a file for reading. Without flags against it, what has the
+// name is looked at first, and whether that is what was opened afterwards.
 func openFile(path string) (*os.File, error) {
 	before, err := os.Lstat(path)
 	if err != nil {
@@ -44,8 +44,8 @@ func openDir(path string) (*os.File, error) {
 }
 
 // SyncDir implements FS. These systems have no call that makes a directory
-// durable, Windows among them, whose file system logs the names; and a file must
-// be open for writing to be synced.
+// durable, Windows among them, whose file system logs the names; and a file
+// must be open for writing to be synced.
 func (osFS) SyncDir(path string) error {
 	info, err := os.Stat(path)
 	if err != nil || info.IsDir() {

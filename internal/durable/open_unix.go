@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openFile opens a file for reading without waiting for the other end of a named
-// pipe, and without following a link.
+// openFile opens a file for reading without waiting for the other end of a
+// named pipe, and without following a link.
 func openFile(path string) (*os.File, error) {
 	return os.OpenFile(
 		path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0,

@@ -43,8 +43,8 @@ const (
 // file system has no such call the file is created under its final name, which
 // replaces nothing either, and the promise is a weaker one: everything else
 // could destroy a file. Only after that, and after the file read back as
-// written, does Publish return nil. If it returns another error, the file may or
-// may not be there, as the promise says.
+// written, does Publish return nil. If it returns another error, the file may
+// or may not be there, as the promise says.
 func Publish(files FS, dir, name string, data []byte, perm fs.FileMode) (
 	Promise, error) {
 
@@ -147,9 +147,9 @@ func ignoreUnsupported(err error) error {
 
 // unable reports whether an error says that the file system cannot do what was
 // asked, and not that it failed. Each says so in its own way: NFS refuses the
-// flag of renameat2 with EINVAL, FAT a hard link with EPERM, FUSE with ENOSYS or
-// ENOTSUP, and a sandbox whatever it does not know with EPERM. Where that means
-// that this user may not, the next attempt tells.
+// flag of renameat2 with EINVAL, FAT a hard link with EPERM, FUSE with ENOSYS
+// or ENOTSUP, and a sandbox whatever it does not know with EPERM. Where that
+// means that this user may not, the next attempt tells.
 func unable(err error) bool {
 	return errors.Is(err, errors.ErrUnsupported) ||
 		errors.Is(err, fs.ErrPermission) ||

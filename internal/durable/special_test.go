@@ -56,8 +56,8 @@ func inTime(t *testing.T, do func()) {
 	}
 }
 
-// TestReadSpecial checks that whoever may write to a shared place cannot make us
-// wait, or read something else, with what is no file.
+// TestReadSpecial checks that whoever may write to a shared place cannot make
+// us wait, or read something else, with what is no file.
 func TestReadSpecial(t *testing.T) {
 	dir := t.TempDir()
 	for name, kind := range specials(t, dir) {

@@ -62,10 +62,10 @@ type Leftovers struct {
 }
 
 // Sweep removes what crashes left of earlier calls of Publish in a directory:
-// temporary files that another name holds too, byte for byte, and abandoned ones
-// whose contents need not be kept. A file that is the only one to hold something
-// worth keeping is never removed. What is no regular file, or too large for one
-// of ours, is not looked at.
+// temporary files that another name holds too, byte for byte, and abandoned
+// ones whose contents need not be kept. A file that is the only one to hold
+// something worth keeping is never removed. What is no regular file, or too
+// large for one of ours, is not looked at.
 func Sweep(files FS, dir string, which Leftovers) error {
 	entries, err := files.ReadDir(dir, maxSweepDir)
 	if err != nil && !errors.Is(err, ErrCrowded) {

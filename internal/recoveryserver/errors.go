@@ -68,6 +68,12 @@ func (s *Server) rpcError(err error) error {
 			states.BackupConflict, conflict.Path,
 		)
 
+	case errors.Is(err, backup.ErrReceivedFull):
+		return status.Error(codes.ResourceExhausted, err.Error())
+
+	case errors.Is(err, backup.ErrNotSayable):
+		return status.Error(codes.FailedPrecondition, err.Error())
+
 	case errors.As(err, &refused):
 		return recoveryrpc.StatusError(refused.Reason, refused.RunID)
 

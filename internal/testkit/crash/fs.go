@@ -525,8 +525,8 @@ type reader struct {
 	data *bytes.Reader
 }
 
-// Read reads what was in the file when it was opened. Nothing but a regular file
-// may be read: a real one would keep the reader waiting.
+// Read reads what was in the file when it was opened. Nothing but a regular
+// file may be read: a real one would keep the reader waiting.
 func (r *reader) Read(into []byte) (int, error) {
 	if !r.inode.mode.IsRegular() {
 		return 0, failure("read", r.name, syscall.EAGAIN)
