@@ -101,18 +101,48 @@ func TestStaleScan(t *testing.T) {
 }
 
 // TestLowerTip checks that an answer holds at lnd's tip also while lnd is
-// behind what was followed.
+// behind what was followed, whether the blocks above are the same when they
+// come back or others.
 func TestLowerTip(t *testing.T) {
-	h := newBlind(t)
-	deposit := h.deposit(1_000)
-	h.scanned("run")
-	spend := h.spend(deposit)
-	h.chain.mine(spend)
-	h.chain.mineEmpty(2)
-	h.sees()
+	for name, back := range map[string]bool{
+		"the same blocks": true, "others": false,
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newBlind(t)
+			deposit := h.deposit(1_000)
+			h.scanned("run")
+			spend := h.spend(deposit)
+			h.chain.mine(spend)
+			h.chain.mineEmpty(2)
+			h.sees()
 
-	h.chain.disconnect(3)
-	h.sees(deposit)
+			// The spend is below the tip that lnd is at, then
+			// above it.
+			above := h.chain.best
+			h.chain.disconnect(2)
+			h.sees()
+			require.Equal(t, h.chain.tip(),
+				*h.view.Status().Followed)
+
+			h.chain.disconnect(1)
+			h.sees(deposit)
+			require.EqualValues(t, 1, h.unspent()[0].Confirmations)
+			require.Equal(t, h.chain.tip(),
+				*h.view.Status().Followed)
+			require.Zero(t, h.view.Status().Spent)
+
+			if back {
+				h.chain.best = above
+				h.sees()
+				require.Equal(t, 1, h.view.Status().Spent)
+
+				return
+			}
+			h.chain.mineEmpty(3)
+			h.sees(deposit)
+			require.EqualValues(t, 4, h.unspent()[0].Confirmations)
+		})
+	}
 }
 
 // TestBehind checks that a long time offline is made up for in steps that are

@@ -240,22 +240,38 @@ func TestKnownFundingIsNotKnownOutput(t *testing.T) {
 }
 
 // TestSecondLoss checks that what a scan proved is still reported after lnd was
-// rebuilt once more, together with what came in between.
+// rebuilt once more, together with what came in between and while nobody was
+// there, at the right depth; and that what was spent stays so, although the new
+// lnd knows of none of the spends.
 func TestSecondLoss(t *testing.T) {
 	h := newBlind(t)
-	first := h.deposit(1_000)
+	first, spent := h.deposit(1_000), h.deposit(3_000)
 	h.scanned("run")
 
 	tx := h.pay(2_000)
 	h.chain.mine(tx)
 	second := wire.OutPoint{Hash: tx.TxHash()}
 	h.learns(tx, 0, h.chain.height())
+	h.chain.mine(h.spend(spent))
 	h.sees(first, second)
 
+	// Neither the old lnd nor the new one sees these: the script is imported
+	// when they have confirmed.
+	away := h.deposit(4_000)
+	h.chain.mine(h.spend(first))
 	h.lnd = newFakeLnd(h.chain)
 	h.restart()
 	h.imported(static, true)
-	h.sees(first, second)
+	h.sees(second, away)
+	for _, utxo := range h.unspent() {
+		depth := map[wire.OutPoint]int64{second: 4, away: 2}
+		require.Equal(t, depth[utxo.OutPoint], utxo.Confirmations)
+	}
+
+	// A new scan proves the same.
+	h.scanned("again")
+	h.sees(second, away)
+	require.Equal(t, 2, h.view.Status().Spent)
 }
 
 // TestTwoScripts checks that a scan of one address neither covers nor disturbs

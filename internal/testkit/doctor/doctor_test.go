@@ -1,6 +1,9 @@
 package doctor
 
 import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"slices"
 	"testing"
 
@@ -43,7 +46,7 @@ func healthy() *Evidence {
 		}},
 		Effects: []Effect{{Call: "gate.Close", Intended: true}},
 		Cursors: []Cursor{{Height: 5, Outputs: 1}, {Height: 6, Outputs: 1}},
-		Secrets: [][]byte{[]byte("secret")},
+		Secrets: [][]byte{[]byte("a long secret")},
 		Token:   text("token"), Backup: text("backup"),
 	}
 }
@@ -94,11 +97,31 @@ func TestCheck(t *testing.T) {
 			e.Cursors[1].Outputs = 0
 		}, I5},
 		"secret in the journal": {func(e *Evidence) {
-			e.Journal = []byte("a SECRET or 736563726574")
+			e.Journal = []byte("61206C6F6E6720736563726574")
 		}, I8},
 		"secret in a file": {func(e *Evidence) {
-			e.After.Files["/data/log"] = []byte("a secret")
+			e.After.Files["/data/log"] = []byte("a long secret")
 		}, I8},
+		"another row": {func(e *Evidence) {
+			e.Wanted.Row = []byte("right")
+			e.After.Rows = [][]byte{[]byte("wrong")}
+		}, I4},
+		"untold token": {func(e *Evidence) {
+			e.Effects = append(e.Effects, Effect{
+				Call: "tokens.Place", Intended: true,
+				Answered: true,
+			})
+		}, Told},
+		"untold keys": {func(e *Evidence) {
+			e.Effects = append(e.Effects, Effect{
+				Call: "node.AdvanceKey", Intended: true,
+				Answered: true,
+			})
+		}, Told},
+		"superseded after an effect": {func(e *Evidence) {
+			e.Runs[0].Reason = states.Superseded
+			e.Runs[0].Facts.Effects.RowCreated = true
+		}, Told},
 	} {
 		evidence := healthy()
 		test.breach(evidence)
@@ -137,5 +160,47 @@ func TestUntouched(t *testing.T) {
 		found := Untouched(evidence)
 		require.Len(t, found, 1, name)
 		require.Equal(t, I9, found[0].Invariant)
+	}
+}
+
+// TestSpotter checks that a secret is seen in every spelling that something in a
+// journal or a log could give it, and that nothing is seen that is none.
+func TestSpotter(t *testing.T) {
+	secret := []byte("\xfb\xff a preimage of 32 bytes or so")
+	holds := spotter(secret)
+	for before := range 4 {
+		data := append(bytes.Repeat([]byte("x"), before), secret...)
+		data = append(data, "after"...)
+		for name, text := range map[string]string{
+			"as it is": string(data),
+			"hex":      hex.EncodeToString(data),
+			"base64":   base64.StdEncoding.EncodeToString(data),
+			"URL":      base64.RawURLEncoding.EncodeToString(data),
+		} {
+			require.True(t, holds([]byte(text)), "%s after %d",
+				name, before)
+		}
+	}
+	require.False(t, holds([]byte("nothing of the kind")))
+	require.False(t, holds(secret[1:]))
+}
+
+// TestToldOfAnother checks that a run does not answer for another one, nor for
+// an effect whose answer was lost, and that it may say that it does not know.
+func TestToldOfAnother(t *testing.T) {
+	for _, change := range []func(*Effect, *Run){
+		func(effect *Effect, _ *Run) { effect.RunID = "other" },
+		func(effect *Effect, _ *Run) { effect.Answered = false },
+		func(_ *Effect, run *Run) {
+			run.Facts.Effects.Unsaved = true
+		},
+	} {
+		evidence := healthy()
+		effect := Effect{
+			Call: "rows.Create", Intended: true, Answered: true,
+		}
+		change(&effect, &evidence.Runs[0])
+		evidence.Effects = []Effect{effect}
+		require.Empty(t, Check(evidence))
 	}
 }

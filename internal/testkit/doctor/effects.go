@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/looprecovery/looprecovery/states"
-	"github.com/looprecovery/looprecovery/staticaddr"
 )
 
 // once checks I4 as far as it shows in the end: one token file, one row, the
@@ -32,8 +31,9 @@ func once(e *Evidence) []Finding {
 	for _, row := range e.After.Rows[min(
 		len(e.Before.Rows), len(e.After.Rows),
 	):] {
-		if !bytes.Equal(row, e.Address) {
-			found.add(I4, "a row of another address was written")
+		if !bytes.Equal(row, e.Wanted.Row) {
+			found.add(I4, "another row was written than the "+
+				"generation's")
 		}
 	}
 
@@ -60,26 +60,19 @@ func moved(e *Evidence) []Finding {
 	return found
 }
 
-// wantedCounters returns how far the runs may have moved lnd's counters.
+// wantedCounters returns how far lnd's counters are to be moved, and no further.
 func (e *Evidence) wantedCounters() map[int32]uint32 {
-	wanted := make(map[int32]uint32)
-	for _, run := range e.Runs {
-		gen := run.Facts.Generation
-		if gen == nil {
-			continue
-		}
-		wanted[gen.KeyFamily] = gen.KeyIndex + 1 + e.KeyMargin
-		wanted[gen.ReceiveFamily] = e.LookAhead
-		wanted[gen.ChangeFamily] = e.LookAhead
+	wanted := map[int32]uint32{
+		e.Wanted.KeyFamily:     e.Wanted.KeyIndex + 1 + e.Wanted.KeyMargin,
+		e.Wanted.ReceiveFamily: e.Wanted.LookAhead,
+		e.Wanted.ChangeFamily:  e.Wanted.LookAhead,
 	}
 	for _, output := range slices.Concat(e.Truth, e.Seen) {
 		family := output.Script.Family
-		if _, known := wanted[family]; !known ||
-			family == staticaddr.LegacyFamily {
-
+		if family == e.Wanted.KeyFamily {
 			continue
 		}
-		used := output.Script.Index + 1 + e.LookAhead
+		used := output.Script.Index + 1 + e.Wanted.LookAhead
 		wanted[family] = max(wanted[family], used)
 	}
 

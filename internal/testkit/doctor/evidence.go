@@ -45,6 +45,10 @@ const (
 
 	// I10: after Reconciled lnd hands out no key that was issued or seen.
 	I10 Invariant = "I10"
+
+	// Told: a run tells what it changed, however it ended, or says that it
+	// may have changed more.
+	Told Invariant = "told"
 )
 
 // Finding is one violation.
@@ -73,7 +77,8 @@ type World struct {
 	// Files are all files of the client's disk, by path.
 	Files map[string][]byte
 
-	// Rows are the output scripts in the table of static addresses.
+	// Rows are the rows in the table of static addresses, in bytes that
+	// differ if the rows do.
 	Rows [][]byte
 
 	// Scripts are the scripts that lnd's wallet watches.
@@ -92,8 +97,37 @@ type Effect struct {
 	// Call names it.
 	Call string
 
-	// Intended says whether the journal held the intent to act then.
+	// Intended says whether the journal held the intent to act then, in a
+	// state that may have the effect.
 	Intended bool
+
+	// RunID is the run that was under way.
+	RunID string
+
+	// Answered says that whoever caused it was told so. An effect whose
+	// answer was lost is not expected to be told.
+	Answered bool
+}
+
+// Wanted is the generation that is to be in place in the end, and the limits
+// that follow from it. They come from the world and not from the run that is
+// judged by them.
+type Wanted struct {
+	// Token is the token's file, and Row the row, as World.Rows has it.
+	Token, Row []byte
+
+	// Address is the output script of the static address.
+	Address []byte
+
+	// KeyFamily and KeyIndex locate its client key. ReceiveFamily and
+	// ChangeFamily are the families that grow.
+	KeyFamily, ReceiveFamily, ChangeFamily int32
+	KeyIndex                               uint32
+
+	// LookAhead and KeyMargin are how far lnd's counters are moved beyond
+	// the last key that is known. A scan looks twice as far: the next one
+	// must still see what is paid to any key handed out from there on.
+	LookAhead, KeyMargin uint32
 }
 
 // Run is one run and what the journal tells of it.
@@ -138,11 +172,8 @@ type Evidence struct {
 	// Reorgs is how often the chain was reorganised meanwhile.
 	Reorgs int
 
-	// Address is the output script of the generation's static address.
-	Address []byte
-
-	// LookAhead and KeyMargin are the settings of the run.
-	LookAhead, KeyMargin uint32
+	// Wanted is what the recovery must lead to.
+	Wanted Wanted
 
 	// Secrets must not be seen anywhere.
 	Secrets [][]byte
@@ -188,6 +219,7 @@ func Check(e *Evidence) []Finding {
 	found = append(found, history(e)...)
 	found = append(found, cursors(e)...)
 	found = append(found, once(e)...)
+	found = append(found, told(e)...)
 	if reconciled(e.last().Run) {
 		found = append(found, complete(e)...)
 		found = append(found, keys(e)...)

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/hex"
 	"maps"
 	"path"
@@ -100,11 +101,7 @@ func temporary(name string) bool {
 func secrets(e *Evidence) []Finding {
 	var found findings
 	for _, secret := range e.Secrets {
-		text := []byte(hex.EncodeToString(secret))
-		holds := func(data []byte) bool {
-			return bytes.Contains(data, secret) ||
-				bytes.Contains(bytes.ToLower(data), text)
-		}
+		holds := spotter(secret)
 		if holds(e.Journal) {
 			found.add(I8, "the journal holds a secret")
 		}
@@ -122,4 +119,37 @@ func secrets(e *Evidence) []Finding {
 	}
 
 	return found
+}
+
+// base64Group is the number of bytes that are encoded together.
+const base64Group = 3
+
+// spotter returns a function that tells whether data holds a secret: as it is,
+// in hex, or in base64 of either alphabet, wherever in the encoded bytes it
+// begins. The ends of the secret, which share a group with what is beside it,
+// are not looked for.
+func spotter(secret []byte) func([]byte) bool {
+	spelled := [][]byte{secret}
+	for shift := range min(base64Group, len(secret)) {
+		whole := (len(secret) - shift) / base64Group * base64Group
+		if whole == 0 {
+			continue
+		}
+		inner := secret[shift : shift+whole]
+		for _, alphabet := range []*base64.Encoding{
+			base64.StdEncoding, base64.URLEncoding,
+		} {
+			spelled = append(spelled, []byte(
+				alphabet.EncodeToString(inner),
+			))
+		}
+	}
+	inHex := []byte(hex.EncodeToString(secret))
+
+	return func(data []byte) bool {
+		return bytes.Contains(bytes.ToLower(data), inHex) ||
+			slices.ContainsFunc(spelled, func(text []byte) bool {
+				return bytes.Contains(data, text)
+			})
+	}
 }

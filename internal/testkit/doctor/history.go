@@ -100,3 +100,38 @@ func cursors(e *Evidence) []Finding {
 
 	return found
 }
+
+// told checks that each run tells the effects that it was told of, unless it
+// says that there may be more, and that none was superseded that had any.
+func told(e *Evidence) []Finding {
+	var found findings
+	for _, run := range e.Runs {
+		done := make(map[string]int)
+		for _, effect := range e.Effects {
+			if effect.RunID == run.ID && effect.Answered {
+				done[effect.Call]++
+			}
+		}
+		kept := run.Facts.Effects
+		advanced := 0
+		for _, keys := range kept.KeysAdvanced {
+			advanced += int(keys)
+		}
+		hidden := done["tokens.Place"] > 0 && !kept.TokenPlaced ||
+			done["tokens.SetAside"] > 0 && kept.SetAside == "" ||
+			done["rows.Create"] > 0 && !kept.RowCreated ||
+			done["node.AdvanceKey"] > advanced
+		if hidden && !kept.Unsaved {
+			found.add(Told, "the run in %s does not tell what it "+
+				"changed: %v", run.State, done)
+		}
+		if run.Reason == states.Superseded &&
+			(hidden || !kept.None()) {
+
+			found.add(Told, "a run was superseded that had "+
+				"changed something")
+		}
+	}
+
+	return found
+}

@@ -1,8 +1,12 @@
 package doctor
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/chainscan"
@@ -22,15 +26,19 @@ func complete(e *Evidence) []Finding {
 		found.add(I6, "%d outputs are in the summary, %d on the chain, "+
 			"or they differ", len(summary.Outputs), len(e.Truth))
 	}
-	if !slices.EqualFunc(e.Published, e.Truth, sameOutput) {
+	published, truth := inOrder(e.Published), inOrder(e.Truth)
+	if !slices.EqualFunc(published, truth, sameOutput) {
 		found.add(I6, "%d outputs were published, %d are on the "+
 			"chain, or they differ", len(e.Published), len(e.Truth))
 	}
-	if !e.After.Scripts[string(e.Address)] {
+	if !e.After.Scripts[string(e.Wanted.Address)] {
 		found.add(I6, "lnd does not watch the address")
 	}
 	if len(e.After.Rows) == 0 {
 		found.add(I6, "the address row is missing")
+	}
+	if !e.tokenInPlace() {
+		found.add(I6, "the token of the generation is not in place")
 	}
 
 	coverage := e.facts().Coverage
@@ -41,8 +49,31 @@ func complete(e *Evidence) []Finding {
 	if !e.OnBestChain(coverage.Tip) {
 		found.add(I7, "the tip is not on the best chain")
 	}
-	for _, wanted := range e.families() {
-		if !slices.ContainsFunc(coverage.Families,
+	found = append(found, e.covered(coverage.Families)...)
+
+	return found
+}
+
+// tokenInPlace reports whether the generation's token is where it belongs.
+func (e *Evidence) tokenInPlace() bool {
+	for name, data := range e.After.Files {
+		if path.Base(name) == tokenName {
+			return bytes.Equal(data, e.Wanted.Token)
+		}
+	}
+
+	return false
+}
+
+// covered checks that the families of the generation were looked through, as far
+// as they must be.
+func (e *Evidence) covered(families []chainscan.FamilyCoverage) []Finding {
+	var found findings
+	for _, wanted := range []int32{
+		e.Wanted.KeyFamily, e.Wanted.ReceiveFamily,
+		e.Wanted.ChangeFamily,
+	} {
+		if !slices.ContainsFunc(families,
 			func(family chainscan.FamilyCoverage) bool {
 				return family.Family == wanted
 			}) {
@@ -50,9 +81,9 @@ func complete(e *Evidence) []Finding {
 			found.add(I7, "family %d was not scanned", wanted)
 		}
 	}
-	for _, family := range coverage.Families {
+	for _, family := range families {
 		if !family.Fixed &&
-			family.Tested < family.Used+e.LookAhead {
+			family.Tested < family.Used+2*e.Wanted.LookAhead {
 
 			found.add(I7, "family %d was tested up to %d, used "+
 				"up to %d", family.Family, family.Tested,
@@ -63,20 +94,27 @@ func complete(e *Evidence) []Finding {
 	return found
 }
 
-// families returns the key families of the judged run's generation.
-func (e *Evidence) families() []int32 {
-	gen := e.facts().Generation
-	if gen == nil {
-		return nil
-	}
+// inOrder returns outputs in the order of a summary.
+func inOrder(outputs []chainscan.Output) []chainscan.Output {
+	sorted := slices.Clone(outputs)
+	slices.SortFunc(sorted, func(a, b chainscan.Output) int {
+		return cmp.Or(
+			cmp.Compare(a.Block.Height, b.Block.Height),
+			strings.Compare(
+				a.OutPoint.Hash.String(),
+				b.OutPoint.Hash.String(),
+			),
+			cmp.Compare(a.OutPoint.Index, b.OutPoint.Index),
+		)
+	})
 
-	return []int32{gen.KeyFamily, gen.ReceiveFamily, gen.ChangeFamily}
+	return sorted
 }
 
-// Summarize returns outputs as a summary has them.
+// Summarize returns outputs as a summary has them, and in its order.
 func Summarize(outputs []chainscan.Output) []actions.SummaryOutput {
 	result := make([]actions.SummaryOutput, 0, len(outputs))
-	for _, output := range outputs {
+	for _, output := range inOrder(outputs) {
 		shown := actions.SummaryOutput{
 			OutPoint:  output.OutPoint.String(),
 			Value:     int64(output.Value),

@@ -32,7 +32,7 @@ type Broken struct {
 func BrokenWorlds() []*Broken {
 	return slices.Concat(
 		brokenJournals(), brokenActions(), brokenFiles(), brokenLnds(),
-		brokenScans(), brokenGates(),
+		brokenScans(), brokenGates(), mutants(),
 	)
 }
 

@@ -1,17 +1,18 @@
 // Package explore tries every fault, and every pair of faults, at every boundary
-// of a recovery, on the in-memory world of internal/testkit/twin, and asks package doctor
-// after each whether every promise was kept.
+// of a recovery, on the in-memory world of internal/testkit/twin, and asks
+// package doctor after each whether every promise was kept.
 //
 //	fault.go     the kinds of faults, and the boundaries where each makes sense
 //	clock.go     a time that passes only when something waits for it
-//	scenario.go  the worlds in which a recovery begins
+//	scenario.go  a world in which a recovery begins; scenarios.go has them all
 //	store.go     the journal, with a boundary on either side of each save
 //	schedule.go  one recovery under given faults, process after process
 //	point.go     what happens at a boundary
 //	state.go     what a fault left behind, so that equal ones are told
 //	explore.go   all schedules
 //	broken.go    worlds with one part broken, which must be noticed;
-//	             brokenjournal.go and brokenports.go are the parts
+//	             brokenjournal.go and brokenports.go are the parts, and
+//	             mutants.go the mistakes of the engine and the actions
 //
 // A boundary is a side of an effect or of a save of the journal, where a process
 // can die between two things; or the call of a port, which can fail or hang.

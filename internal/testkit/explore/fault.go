@@ -110,14 +110,24 @@ func ParseFaults(text string) ([]Fault, error) {
 	return faults, nil
 }
 
-// effects are the calls of ports that change something. For all others it makes
-// no difference on which side of the call a process dies, and none to the side
-// of the next effect.
-var effects = []string{
-	"checkpoint.Commit", "gate.Close", "gate.Open", "node.AdvanceKey",
-	"node.ImportScript", "rows.Create", "tokens.Place", "tokens.SetAside",
-	"visibility.ImportDone", "visibility.ImportIntent",
-	"visibility.Publish",
+// effects are the calls of ports that change something, with the effects of the
+// tables of which they are a part: a call is in order in a state that has one of
+// them. For all other calls it makes no difference on which side of the call a
+// process dies, and none to the side of the next effect.
+var effects = map[string][]states.Effect{
+	"checkpoint.Commit": {states.FoundOutputs},
+	"gate.Close":        {states.TokenFile, states.AddressRow},
+
+	// Once the row is there.
+	"gate.Open":               {states.AddressRow},
+	"node.AdvanceKey":         {states.KeyCounter},
+	"node.ImportScript":       {states.WatchedScript},
+	"rows.Create":             {states.AddressRow},
+	"tokens.Place":            {states.TokenFile},
+	"tokens.SetAside":         {states.TokenFile},
+	"visibility.ImportDone":   {states.WatchedScript},
+	"visibility.ImportIntent": {states.WatchedScript},
+	"visibility.Publish":      {states.FoundOutputs},
 }
 
 // inner begin the names of calls that are parts of another call and no
@@ -134,7 +144,7 @@ func isInner(call string) bool {
 
 // isEffect reports whether a call changes something.
 func isEffect(call string) bool {
-	return slices.Contains(effects, call)
+	return effects[call] != nil
 }
 
 // kinds returns the faults that make sense at a boundary.

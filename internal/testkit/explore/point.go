@@ -11,6 +11,7 @@ import (
 	"github.com/looprecovery/looprecovery/internal/testkit/doctor"
 	"github.com/looprecovery/looprecovery/internal/testkit/twin"
 	"github.com/looprecovery/looprecovery/recoveryfsm"
+	"github.com/looprecovery/looprecovery/states"
 )
 
 var (
@@ -46,11 +47,48 @@ func (s *schedule) hook(ctx context.Context, point twin.Point) error {
 	if isInner(point.Call) {
 		return nil
 	}
-	if strings.HasPrefix(point.Call, sourceCalls) {
+	if s.hanging(point) {
+		return s.happen(ctx, RPCHang)
+	}
+	call := point.Call
+	if strings.HasPrefix(call, sourceCalls) {
 		point.Call += "/" + string(s.store.state())
 	}
 
-	return s.pass(ctx, place{Point: point, Bound: ctx.Done() != nil})
+	err := s.pass(ctx, place{Point: point, Bound: ctx.Done() != nil})
+	if err == nil && point.After && isEffect(call) {
+		s.noteAnswer(call)
+	}
+
+	return err
+}
+
+// hanging reports whether a place does not answer a call, which it does only
+// after a while.
+func (s *schedule) hanging(point twin.Point) bool {
+	if point.After || point.Call != "backups.List" {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	s.lists++
+
+	return s.lists <= s.scenario.hangs
+}
+
+// noteAnswer remembers that whoever did something was told that it is done.
+func (s *schedule) noteAnswer(call string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	for i := len(s.effects) - 1; i >= 0; i-- {
+		effect := &s.effects[i]
+		if effect.Call == call && !effect.Answered {
+			effect.Answered = true
+			return
+		}
+	}
 }
 
 // notePlaced remembers that the token's file came into being.
@@ -58,13 +96,14 @@ func (s *schedule) notePlaced() {
 	file, exists := s.scene.Tokens.Get()
 	_, err := generation.ParseToken(file)
 	there := exists && err == nil
+	intended := s.store.intended([]states.Effect{states.TokenFile})
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
 	if there && !s.placed {
 		s.effects = append(s.effects, doctor.Effect{
-			Call: doctor.TokenPlaced, Intended: true,
+			Call: doctor.TokenPlaced, Intended: intended,
 		})
 	}
 	s.placed = there
@@ -73,13 +112,13 @@ func (s *schedule) notePlaced() {
 // noteEffect remembers that something is about to be done, and whether the
 // journal knows that it was intended.
 func (s *schedule) noteEffect(call string) {
-	intended := s.store.intended()
+	intended := s.store.intended(effects[call])
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
 	s.effects = append(s.effects, doctor.Effect{
-		Call: call, Intended: intended,
+		Call: call, Intended: intended, RunID: s.id,
 	})
 }
 

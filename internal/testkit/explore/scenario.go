@@ -1,7 +1,6 @@
 package explore
 
 import (
-	"path"
 	"sync"
 
 	"github.com/btcsuite/btcd/btcutil"
@@ -9,8 +8,10 @@ import (
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/internal/testkit/doctor"
 	"github.com/looprecovery/looprecovery/internal/testkit/twin"
 	"github.com/looprecovery/looprecovery/states"
+	"github.com/looprecovery/looprecovery/staticaddr"
 )
 
 const (
@@ -18,11 +19,12 @@ const (
 	height = 3
 
 	// keyIndex is the index of its client key.
-	keyIndex = 0
+	keyIndex = 3
 
-	// lookAhead and keyMargin are small, since each key is a boundary.
-	lookAhead = 1
-	keyMargin = 1
+	// lookAhead and keyMargin are small, since each key is a boundary, and
+	// not so small that one too few or too many would be none or all.
+	lookAhead = 2
+	keyMargin = 3
 
 	// asidePath is a file that was set aside before.
 	asidePath = twin.DataDir + "/set-aside/older"
@@ -46,8 +48,23 @@ type Scenario struct {
 	// prepare changes the world after the client was lost.
 	prepare func(*scene)
 
+	// request, if set, is what the recovery is asked to do.
+	request func(*scene) actions.Request
+
+	// wrong, if set, is a request that is made before.
+	wrong *wrongRequest
+
 	// reorgs says that the chain is reorganised while a result is checked.
 	reorgs bool
+
+	// hangs is how often a place does not answer before it does.
+	hangs int
+}
+
+// wrongRequest is a request that must block, changing nothing.
+type wrongRequest struct {
+	request actions.Request
+	blocks  states.Reason
 }
 
 // scene is a world with what is known about it.
@@ -56,72 +73,17 @@ type scene struct {
 
 	content  *backup.Content
 	families []chainscan.Family
-	address  []byte
 	file     string
 	secrets  [][]byte
+
+	// wanted is what the recovery must lead to, and address the output
+	// script in it.
+	wanted  doctor.Wanted
+	address []byte
 
 	// walked is the truth about the chain as it is at first.
 	walked      []chainscan.Output
 	reorganised bool
-}
-
-// Scenarios returns all scenarios.
-func Scenarios() []Scenario {
-	return []Scenario{
-		{
-			Name: "restore", Kind: states.Restore, Pairs: true,
-			prepare: func(*scene) {},
-		},
-		{
-			Name: "rescan", Kind: states.Rescan, Pairs: true,
-			prepare: adoptable,
-		},
-		{
-			Name: "reorg", Kind: states.Restore, reorgs: true,
-			prepare: func(*scene) {},
-		},
-		{
-			Name: "damaged", Kind: states.Restore,
-			prepare: func(s *scene) {
-				err := s.Disk.Mkdir(
-					path.Dir(asidePath), 0o700,
-				)
-				if err != nil {
-					panic(err)
-				}
-				s.Disk.Write(asidePath, []byte("older"))
-				s.Tokens.Put([]byte("half a tok"))
-			},
-		},
-		{
-			Name: "otherseed", Kind: states.Restore,
-			Blocks: states.NoBackupFound,
-			prepare: func(s *scene) {
-				s.Lnd.Replace("mallory")
-			},
-		},
-		{
-			Name: "othertoken", Kind: states.Restore,
-			Blocks: states.NoBackupFound,
-			prepare: func(s *scene) {
-				s.Tokens.Put(twin.NewToken(
-					"bob", s.content.TokenCreated, true,
-				))
-			},
-		},
-	}
-}
-
-// adoptable puts token and address row back, and takes the backup away: what a
-// rescan begins with.
-func adoptable(s *scene) {
-	row, err := s.content.Address.Parameters()
-	if err != nil {
-		panic(err)
-	}
-	s.Rows.Put(row)
-	s.Tokens.Put(s.content.Token)
-	s.Backups.Remove(s.file)
 }
 
 // known is what all worlds share, made once.
@@ -132,14 +94,33 @@ var known = sync.OnceValue(func() *scene {
 	s.secrets = [][]byte{s.content.Token, preimage(s.content.Token)}
 	s.file = s.Backups.Put(twin.DataDir, s.content)
 	s.address = s.script(0, keyIndex)
+	s.wanted = s.want()
 	s.mineDeposits()
 	s.walked = s.Chain.Truth(s.families, 2*lookAhead)
 
 	return s
 })
 
+// want returns what a recovery of the generation must lead to.
+func (s *scene) want() doctor.Wanted {
+	row, err := s.content.Address.Parameters()
+	if err != nil {
+		panic(err)
+	}
+
+	return doctor.Wanted{
+		Token: s.content.Token, Row: rowBytes(row), Address: s.address,
+		KeyFamily: staticaddr.LegacyFamily, KeyIndex: keyIndex,
+		ReceiveFamily: staticaddr.ReceiveFamily,
+		ChangeFamily:  staticaddr.ChangeFamily,
+		LookAhead:     lookAhead, KeyMargin: keyMargin,
+	}
+}
+
 // build makes the world of a scenario: a client with deposits at its static
-// address, one of them spent, and at a receive address, whose lnd was rebuilt and whose directory has nothing but the backup.
+// address, one of them spent, and at a receive address that only a scan sees
+// which looks twice as far as the counters are moved; whose lnd was rebuilt and
+// whose directory has nothing but the backup.
 func (c Scenario) build() *scene {
 	s := *known()
 	saved, _ := s.Disk.Read(s.file)
@@ -156,7 +137,7 @@ func (s *scene) mineDeposits() {
 	first := s.pay(0, keyIndex, 100_000)
 	s.pay(0, keyIndex, 200_000)
 	s.Chain.Mine(1)
-	s.pay(1, lookAhead-1, 300_000)
+	s.pay(1, 2*lookAhead-1, 300_000)
 	s.Chain.Spend(first, 100_000)
 	s.Chain.Mine(2)
 }

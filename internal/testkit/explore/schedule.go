@@ -2,15 +2,18 @@ package explore
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/lightninglabs/loop/staticaddr/script"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/generation"
+	"github.com/looprecovery/looprecovery/internal/startdecision"
 	"github.com/looprecovery/looprecovery/internal/testkit/doctor"
 	"github.com/looprecovery/looprecovery/internal/testkit/twin"
 	"github.com/looprecovery/looprecovery/recoveryfsm"
@@ -42,6 +45,9 @@ type schedule struct {
 
 	reorganise sync.Once
 
+	// asked says that a person asked for something else after a stop.
+	asked bool
+
 	// mu guards all below.
 	mu sync.Mutex
 
@@ -59,6 +65,9 @@ type schedule struct {
 	states        []stateID
 
 	placed bool
+
+	// lists is how often the places were listed.
+	lists int
 
 	id       string
 	stopped  chan struct{}
@@ -171,7 +180,7 @@ func (s *schedule) begin() {
 
 // start begins the recovery.
 func (s *schedule) start(ctx context.Context) {
-	run, err := s.engine.Start(ctx, s.scenario.Kind, actions.Request{})
+	run, err := s.engine.Start(ctx, s.scenario.Kind, s.request())
 	if err == nil {
 		s.setRun(run.ID)
 		return
@@ -215,12 +224,21 @@ func (s *schedule) live(ctx context.Context) bool {
 
 	run, err := s.store.Run(ctx, s.runID())
 	if err == nil && run.State == states.Blocked {
-		s.release(run)
+		s.scene.Gate.Set(s.holds(run))
+		s.checkBlock(run)
 	}
 	switch {
 	// It was never begun.
 	case err != nil:
 		s.settleNow("not begun")
+		return false
+
+	// A person asks for something else.
+	case run.State == states.Blocked && s.wrong(run) != nil:
+		s.settleNow("asked anew")
+		s.asked = true
+		s.setRun("")
+
 		return false
 
 	case run.Finished && run.State == states.Cancelled &&
@@ -235,8 +253,7 @@ func (s *schedule) live(ctx context.Context) bool {
 	case run.Finished:
 		return true
 
-	case run.State == states.Blocked && s.scenario.Blocks != "" &&
-		run.Reason == s.scenario.Blocks && !s.waiting():
+	case run.State == states.Blocked && s.expected(run) && !s.waiting():
 
 		return true
 	}
@@ -251,30 +268,68 @@ func (s *schedule) live(ctx context.Context) bool {
 	return false
 }
 
-// release opens the gate for a blocked run, as the daemon does unless the run
-// stopped between token and address.
-func (s *schedule) release(run recoveryfsm.Run) {
-	done := run.Facts.Effects
-	if !done.TokenPlaced || done.RowCreated {
-		s.scene.Gate.Set(false)
+// request returns what a person asks for.
+func (s *schedule) request() actions.Request {
+	switch {
+	case s.scenario.wrong != nil && !s.asked:
+		return s.scenario.wrong.request
+
+	case s.scenario.request != nil:
+		return s.scenario.request(s.scene)
+
+	default:
+		return actions.Request{}
 	}
 }
 
-// next starts the next process. It begins with a closed gate if a restore has
-// not put token and address in place yet.
-func (s *schedule) next(ctx context.Context) {
-	closed := false
-	unfinished, err := s.store.Unfinished(ctx)
-	if err == nil && unfinished != nil &&
-		unfinished.Kind == states.Restore {
-
-		switch unfinished.State {
-		case states.ScanDeposits, states.Reconciled, states.Blocked:
-
-		default:
-			closed = true
-		}
+// wrong returns the wrong request if a run follows it, or nil.
+func (s *schedule) wrong(run recoveryfsm.Run) *wrongRequest {
+	wrong := s.scenario.wrong
+	if wrong == nil || run.Facts.Request != wrong.request {
+		return nil
 	}
+
+	return wrong
+}
+
+// expected reports whether a run is blocked for the reason for which what was
+// asked must block.
+func (s *schedule) expected(run recoveryfsm.Run) bool {
+	blocks := s.scenario.Blocks
+	if wrong := s.wrong(run); wrong != nil {
+		blocks = wrong.blocks
+	}
+
+	return blocks != "" && run.Reason == blocks
+}
+
+// checkBlock notes a run that blocks for something that passes by itself.
+func (s *schedule) checkBlock(run recoveryfsm.Run) {
+	if !s.expected(run) {
+		s.find("end", "the run blocks: %s", run.Reason)
+	}
+}
+
+// holds reports whether the daemon keeps the embedded one down for a run.
+func (s *schedule) holds(run recoveryfsm.Run) bool {
+	here := recoveryfsm.InPlace{Row: len(s.scene.Rows.Get()) > 0}
+	situation := startdecision.Situation{
+		Rows: len(s.scene.Rows.Get()), AutoRestore: true,
+	}
+	file, _ := s.scene.Tokens.Get()
+	if token, err := generation.ParseToken(file); err == nil {
+		here.TokenID = hex.EncodeToString(token.ID[:])
+		situation.Token = generation.TokenPaid
+	}
+
+	return situation.Holds(*startdecision.NewRun(run, here))
+}
+
+// next starts the next process. It begins with a closed gate if the run that it
+// finds holds the embedded daemon.
+func (s *schedule) next(ctx context.Context) {
+	unfinished, err := s.store.Unfinished(ctx)
+	closed := err == nil && unfinished != nil && s.holds(*unfinished)
 	s.scene.Restart(closed)
 	s.begin()
 	if unfinished == nil {
@@ -382,6 +437,11 @@ func (s *schedule) judge() {
 	}
 	s.findings = append(s.findings, doctor.Check(evidence)...)
 
+	for _, run := range evidence.Runs {
+		if s.wrong(run.Run) != nil && run.State == states.Reconciled {
+			s.find("end", "a wrong request was not refused")
+		}
+	}
 	for _, violation := range s.scene.Violations() {
 		s.find(doctor.I3, "%s", violation)
 	}
@@ -432,8 +492,7 @@ func (s *schedule) evidence() *doctor.Evidence {
 		Journal: []byte(text), Effects: s.effects,
 		Cursors: s.cursors, Truth: s.scene.truth(), Seen: s.seen,
 		Published: published, Reorgs: s.reorgs,
-		OnBestChain: s.onBestChain, Address: s.scene.address,
-		LookAhead: lookAhead, KeyMargin: keyMargin,
+		OnBestChain: s.onBestChain, Wanted: s.scene.wanted,
 		Secrets: s.scene.secrets,
 		Token:   isToken, Backup: isBackup,
 	}
@@ -473,10 +532,19 @@ func (s *schedule) world() doctor.World {
 		Counters: s.scene.Lnd.Counters(),
 	}
 	for _, row := range s.scene.Rows.Get() {
-		world.Rows = append(world.Rows, row.PkScript)
+		world.Rows = append(world.Rows, rowBytes(row))
 	}
 
 	return world
+}
+
+// rowBytes returns what of a row must be right. When it was made is not part of
+// it.
+func rowBytes(row *script.Parameters) []byte {
+	return fmt.Appendf(nil, "%x %x %x %v %d %d", row.PkScript,
+		row.ClientPubkey.SerializeCompressed(),
+		row.ServerPubkey.SerializeCompressed(), row.KeyLocator,
+		row.Expiry, row.ProtocolVersion)
 }
 
 // runs returns all runs, the oldest first.

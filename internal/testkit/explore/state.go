@@ -27,8 +27,9 @@ func (s *schedule) state(how string) stateID {
 	write := func(values ...any) { fmt.Fprintln(hash, values...) }
 
 	s.mu.Lock()
-	kind := s.lastKind
+	kind, lists := s.lastKind, s.lists
 	s.mu.Unlock()
+	write(s.asked, min(lists, s.scenario.hangs))
 	write(how, kind == ClockJump, kind == Cancel, kind == LockLost,
 		s.scene.Crashed())
 	for _, run := range s.runs() {

@@ -29,13 +29,18 @@ func newStore() *store {
 	return &store{events: make(map[string][]recoveryfsm.Event)}
 }
 
-// intended reports whether an intent to act is saved.
-func (s *store) intended() bool {
+// intended reports whether the intent of a run to act is saved, in a state of
+// whose effects the table has one of the given.
+func (s *store) intended(wanted []states.Effect) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
 	return slices.ContainsFunc(s.runs, func(run recoveryfsm.Run) bool {
-		return run.Acting
+		table, _ := states.Lookup(run.Kind, run.Version)
+
+		return run.Acting && slices.ContainsFunc(
+			wanted, table.Row(run.State).Allows,
+		)
 	})
 }
 
@@ -272,12 +277,15 @@ func (j *boundaryJournal) SaveStatus(ctx context.Context,
 	})
 }
 
-// SaveStep implements recoveryfsm.Journal. A step that takes a run up is saved
-// before the run is under way.
+// SaveStep implements recoveryfsm.Journal. A step that takes a run up, or makes
+// room for one, is saved before the run is under way.
 func (j *boundaryJournal) SaveStep(ctx context.Context, run recoveryfsm.Run,
 	event recoveryfsm.Event) error {
 
-	return j.save("SaveStep", event.Event == states.Resume, func() error {
+	begins := event.Event == states.Resume ||
+		event.Reason == states.Superseded
+
+	return j.save("SaveStep", begins, func() error {
 		return j.Journal.SaveStep(ctx, run, event)
 	})
 }
