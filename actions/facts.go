@@ -41,10 +41,6 @@ type Facts struct {
 
 	// Summary is the canonical result.
 	Summary json.RawMessage `json:"summary,omitempty"`
-
-	// Listing says, for the outpoint of each unspent output of the summary,
-	// whether the embedded daemon listed it at the end of the run.
-	Listing map[string]Listed `json:"listing,omitempty"`
 }
 
 // Request is what a user, or the daemon itself, asked for.

@@ -163,10 +163,6 @@ type Deps struct {
 	Visibility Visibility
 	Scanner    Scanner
 
-	// Listing, if set, is asked at the end of a run whether the embedded
-	// daemon lists what was found.
-	Listing Listing
-
 	// Network is the network as loopd spells it.
 	Network string
 

@@ -1,11 +1,11 @@
 package actions
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 
 	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/internal/failpoint"
@@ -30,18 +30,13 @@ func (r *run) reconciled(ctx context.Context, facts *Facts) (states.Event,
 		return "", err
 	}
 
-	listing, err := r.awaitListing(ctx, summary)
-	if err != nil {
-		return "", err
-	}
-
 	onChain, err := r.onBestChain(ctx, facts.Coverage.Tip)
 	if err != nil {
 		return "", err
 	}
 	if !onChain {
-		facts.Coverage, facts.Summary = nil, nil
-		facts.Listing = nil
+		facts.Coverage = nil
+		facts.Summary = nil
 
 		return states.Reorged, nil
 	}
@@ -52,22 +47,19 @@ func (r *run) reconciled(ctx context.Context, facts *Facts) (states.Event,
 	if err != nil {
 		return "", err
 	}
-	if !reflect.DeepEqual(summary, again) {
+	if !bytes.Equal(summary, again) {
 		return "", errors.New("the stored outputs changed while they " +
 			"were summed up")
 	}
-	facts.Listing = listing
-	facts.Summary, err = json.Marshal(summary)
-	if err != nil {
-		return "", err
-	}
+	facts.Summary = summary
 	failpoint.Hit(failpoint.ReconciledBeforeSummary)
 
 	return states.Done, nil
 }
 
 // summarize computes the canonical summary from the stored outputs.
-func (r *run) summarize(ctx context.Context, facts *Facts) (*Summary, error) {
+func (r *run) summarize(ctx context.Context, facts *Facts) (json.RawMessage,
+	error) {
 
 	outputs, err := r.Scanner.Result(ctx, r.id)
 	if err != nil {
@@ -79,9 +71,7 @@ func (r *run) summarize(ctx context.Context, facts *Facts) (*Summary, error) {
 		return nil, err
 	}
 
-	summary := newSummary(facts.Generation, outputs)
-
-	return &summary, nil
+	return json.Marshal(newSummary(facts.Generation, outputs))
 }
 
 // onBestChain reports whether a block is part of the best chain.
