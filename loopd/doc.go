@@ -26,3 +26,5 @@
 //	view.go         the ports on the chain, and on what lnd cannot see
 //	recovery.go     what the Recovery service (internal/recoveryserver) stands on
 package loopd
+
+//go:generate go test -trimpath -run TestOptions$ -update .
