@@ -33,6 +33,24 @@ var (
 	errMoved = errors.New("the best chain changed")
 )
 
+// LedgerError says that the ledger cannot be read or written. What must not be
+// forgotten was not done; answers go on without the ledger.
+type LedgerError struct {
+	// Err is the cause.
+	Err error
+}
+
+// Error implements error.
+func (e *LedgerError) Error() string {
+	return fmt.Sprintf("what lnd's wallet cannot see cannot be saved or "+
+		"read: %v", e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *LedgerError) Unwrap() error {
+	return e.Err
+}
+
 // BehindError says that the chain has not been followed to lnd's tip yet. What
 // was followed is kept.
 type BehindError struct {

@@ -3,6 +3,7 @@ package lndview
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/looprecovery/looprecovery/chainscan"
 )
@@ -12,7 +13,9 @@ import (
 const publishTrail = 20
 
 // ImportIntent is saved before a script is imported: from now until ImportDone
-// the wallet counts as blind for it.
+// the wallet counts as blind for it. If it cannot be saved the error is a
+// *LedgerError: the script must not be imported then, and the wallet counts as
+// blind for it all the same, since whether lnd watches it is not known.
 func (v *View) ImportIntent(ctx context.Context, pkScript []byte) error {
 	return v.intent(ctx, pkScript, false)
 }
@@ -42,8 +45,15 @@ func (v *View) intent(ctx context.Context, pkScript []byte,
 		script.Blind = true
 	}
 	script.Pending = true
+	change := Change{Scripts: []Script{script}}
 
-	return v.commit(ctx, Change{Scripts: []Script{script}})
+	err := v.commit(ctx, change)
+	var unsaved *LedgerError
+	if errors.As(err, &unsaved) && ctx.Err() == nil {
+		return errors.Join(err, v.remember(change))
+	}
+
+	return err
 }
 
 // ImportDone records whether the script was new to the wallet.

@@ -2,7 +2,6 @@ package lndview
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -30,8 +29,7 @@ func (v *View) reload(ctx context.Context) error {
 
 	snapshot, err := v.cfg.Ledger.Load(ctx)
 	if err != nil {
-		err = fmt.Errorf("unable to load what lnd's wallet cannot "+
-			"see: %w", err)
+		err = &LedgerError{Err: err}
 		v.trouble(err)
 
 		return err
@@ -62,8 +60,7 @@ func (v *View) mend(ctx context.Context) {
 }
 
 // commit stores a change in the ledger and then in the state, or in neither. It
-// is for what must not be forgotten: an intent, and the end of doubt. The caller
-// holds the turn.
+// is for what must not be forgotten. The caller holds the turn.
 func (v *View) commit(ctx context.Context, change Change) error {
 	if err := v.reload(ctx); err != nil {
 		return err
@@ -95,9 +92,21 @@ func (v *View) keep(ctx context.Context, change Change) error {
 			return err
 		}
 		if err != nil {
-			v.fellBehind(change)
+			return v.remember(change)
 		}
 	}
+	v.state.Store(next)
+
+	return nil
+}
+
+// remember stores a change in the state alone.
+func (v *View) remember(change Change) error {
+	next, err := v.applied(change)
+	if err != nil {
+		return err
+	}
+	v.fellBehind(change)
 	v.state.Store(next)
 
 	return nil
@@ -121,8 +130,7 @@ func (v *View) save(ctx context.Context, change Change, next *Snapshot) error {
 	}
 	err := v.cfg.Ledger.Commit(ctx, change)
 	if err != nil {
-		err = fmt.Errorf("unable to save what lnd's wallet cannot "+
-			"see: %w", err)
+		err = &LedgerError{Err: err}
 		v.trouble(err)
 
 		return err

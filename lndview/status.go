@@ -46,6 +46,11 @@ type Status struct {
 	Trouble error
 }
 
+// AnyBlind says whether lnd's wallet counts as blind for a script.
+func (s Status) AnyBlind() bool {
+	return s.Unproven || len(s.Blind) > 0
+}
+
 // Status returns the state as of the last answer. It never waits.
 func (v *View) Status() Status {
 	var (

@@ -44,6 +44,27 @@ func TestLedgerInTrouble(t *testing.T) {
 	require.Equal(t, reads, h.chain.reads)
 }
 
+// TestUnsavedIntent checks that a script whose import could not be intended, and
+// so was not made, is reported as if lnd were blind for it: it may be one that
+// lnd does not watch.
+func TestUnsavedIntent(t *testing.T) {
+	h := newHarness(t)
+	deposit := h.deposit(1_000)
+	h.row(deposit, 1_000, int64(h.chain.height()))
+	h.sees()
+
+	h.ledger.fail(errDown)
+	var unsaved *lndview.LedgerError
+	err := h.view.ImportIntent(t.Context(), static)
+	require.ErrorAs(t, err, &unsaved)
+	h.sees(deposit)
+
+	h.ledger.fail(nil)
+	h.sees(deposit)
+	h.restart()
+	h.sees(deposit)
+}
+
 // TestForgottenInTrouble checks that a publication that was given up while the
 // ledger could not be written does not hide its deposit after a restart.
 func TestForgottenInTrouble(t *testing.T) {

@@ -3,11 +3,9 @@ package loopd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/looprecovery/looprecovery/internal/recoveryserver"
-	"github.com/looprecovery/looprecovery/recoverydb"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"google.golang.org/grpc"
@@ -44,27 +42,8 @@ func (d *Daemon) newRecoveryServer() *recoveryserver.Server {
 func (d *Daemon) notices() []states.Notice {
 	return slices.Concat(
 		d.keeper.Notices(), d.starter.notices(),
-		journalNotices(d.journal.Report()), d.blindNotices(),
+		d.journal.Report().Notices(), d.blindNotices(),
 	)
-}
-
-// journalNotices warns of a journal that was damaged, or that only a newer
-// version may write.
-func journalNotices(report recoverydb.Report) []states.Notice {
-	var notices []states.Notice
-	for _, aside := range report.Unsettled() {
-		notices = append(notices, states.Notice{
-			Warning: states.WarnJournalSetAside,
-			Detail:  fmt.Sprintf("%s: %s", aside.Path, aside.Damage),
-		})
-	}
-	if report.Newer != nil {
-		notices = append(notices, states.Notice{
-			Warning: states.WarnJournalNewer,
-		})
-	}
-
-	return notices
 }
 
 // ownerOnly refuses the calls that only an owner may answer, with the reason

@@ -33,7 +33,7 @@ var errNoTaprootAccount = errors.New("lnd lists no taproot account")
 // Deriving an address that was derived before the loss is what lnd would do at
 // the next requests for one, so that nothing is skipped that was not used.
 func (d *Daemon) watchSweepAddresses(ctx context.Context) error {
-	if len(d.view.Status().Blind) == 0 {
+	if !d.view.Status().AnyBlind() {
 		return nil
 	}
 	scripts, err := d.database.SweepScripts(ctx)

@@ -69,7 +69,7 @@ func (p *scannerPort) Result(ctx context.Context, runID string) (
 // blindNotices warns of what lnd's wallet cannot see and no scan has settled.
 func (d *Daemon) blindNotices() []states.Notice {
 	status := d.view.Status()
-	if len(status.Blind) == 0 {
+	if !status.AnyBlind() {
 		return nil
 	}
 

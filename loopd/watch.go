@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/lightninglabs/loop/staticaddr/script"
-
 	"github.com/lightningnetwork/lnd/keychain"
 	"github.com/looprecovery/looprecovery/staticaddr"
 )
@@ -49,21 +48,28 @@ func (d *Daemon) watchAddress(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(rows) == 1 {
+		d.view.SetKeys([]keychain.KeyDescriptor{{
+			KeyLocator: rows[0].KeyLocator,
+			PubKey:     rows[0].ClientPubkey,
+		}})
+	}
 	if err := d.distrust(ctx, rows); err != nil || len(rows) != 1 {
 		return err
 	}
-	row := rows[0]
 
+	return d.watchRow(ctx, rows[0])
+}
+
+// watchRow imports the script of a row between its intent and its outcome. An
+// intent that cannot be saved makes the wallet count as blind, too: nothing is
+// imported then.
+func (d *Daemon) watchRow(ctx context.Context, row *script.Parameters) error {
 	descriptor := staticaddr.FromParameters(row)
 	address, err := descriptor.Script(row.ClientPubkey)
 	if err != nil {
 		return err
 	}
-
-	d.view.SetKeys([]keychain.KeyDescriptor{{
-		KeyLocator: row.KeyLocator,
-		PubKey:     row.ClientPubkey,
-	}})
 
 	// An intent without an outcome makes the wallet count as blind. So it
 	// is not saved while lnd does not answer.

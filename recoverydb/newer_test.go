@@ -64,6 +64,9 @@ func TestNewer(t *testing.T) {
 	require.Less(t, newer.Known, 9000)
 	require.True(t, newer.Readable)
 	require.Equal(t, states.RecreateAddress, newer.Unfinished.State)
+	notices := db.Report().Notices()
+	require.Len(t, notices, 1)
+	require.Equal(t, states.WarnJournalNewer, notices[0].Warning)
 
 	runs, err := db.Journal().Runs(t.Context(), allRows)
 	require.NoError(t, err)

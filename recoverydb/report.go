@@ -184,3 +184,23 @@ func saveSetAside(ctx context.Context, tx *sql.Tx, aside SetAside) error {
 
 	return err
 }
+
+// Notices returns what a person is to be told of what Open found.
+func (r Report) Notices() []states.Notice {
+	var notices []states.Notice
+	for _, aside := range r.Unsettled() {
+		notices = append(notices, states.Notice{
+			Warning: states.WarnJournalSetAside,
+			Detail:  aside.String(),
+		})
+	}
+	if r.Newer != nil {
+		notices = append(notices, states.Notice{
+			Warning: states.WarnJournalNewer,
+			Detail: fmt.Sprintf("schema %d, known up to %d",
+				r.Newer.Found, r.Newer.Known),
+		})
+	}
+
+	return notices
+}

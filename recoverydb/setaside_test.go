@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/looprecovery/looprecovery/lndview"
+	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
 )
 
@@ -131,6 +132,11 @@ func TestDamagedAgain(t *testing.T) {
 	require.Equal(t, NotADatabase, asides[0].Damage)
 	require.Equal(t, Foreign, asides[1].Damage)
 	require.Equal(t, asides[1:], db.Report().Unsettled())
+	notices := db.Report().Notices()
+	require.Len(t, notices, 1)
+	require.Equal(t, states.WarnJournalSetAside, notices[0].Warning)
+	require.Contains(t, notices[0].Detail, asides[1].Path)
+	require.Contains(t, notices[0].Detail, "1 of view_scripts")
 	snapshot, err = db.Ledger().Load(t.Context())
 	require.NoError(t, err)
 	require.True(t, snapshot.Unproven)
