@@ -273,7 +273,7 @@ func (k *Keeper) contentOf(ctx context.Context, here *pair) (*backup.Content,
 			Detail: "the key of the static address in use",
 		}
 	}
-	keys, err := k.cfg.Keys(ctx)
+	keys, err := k.keys(ctx)
 	if err != nil {
 		return nil, keys, err
 	}

@@ -32,9 +32,11 @@ type troubled struct {
 	mu sync.Mutex
 
 	// hung are the places on which no call returns, each with what ends
-	// that; failing are those on which every call fails.
+	// that; failing are those on which every call fails, and full those on
+	// which only writing does.
 	hung    map[string]chan struct{}
 	failing map[string]error
+	full    map[string]error
 
 	// stuck counts the calls that have not returned.
 	stuck int
@@ -49,6 +51,7 @@ func newTroubled(files durable.FS) *troubled {
 		FS:      files,
 		hung:    make(map[string]chan struct{}),
 		failing: make(map[string]error),
+		full:    make(map[string]error),
 	}
 }
 
@@ -75,6 +78,15 @@ func (f *troubled) Fail(place string, err error) {
 	defer f.mu.Unlock()
 
 	f.failing[place] = err
+}
+
+// Fill makes every file that is written in a place fail, or none with a nil
+// error.
+func (f *troubled) Fill(place string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	f.full[place] = err
 }
 
 // Stuck returns the number of calls that have not returned.
@@ -135,6 +147,12 @@ func (f *troubled) CreateNew(path string, perm fs.FileMode) (durable.File,
 
 	if err := f.pass(path); err != nil {
 		return nil, err
+	}
+	f.mu.Lock()
+	err := f.full[filepath.Dir(path)]
+	f.mu.Unlock()
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 
 	return f.FS.CreateNew(path, perm)

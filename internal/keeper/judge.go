@@ -52,7 +52,7 @@ func (k *Keeper) JudgeAll(ctx context.Context) ([]Judged, error) {
 func (k *Keeper) JudgeBytes(ctx context.Context, name string, data []byte) (
 	backup.Entry, error) {
 
-	keys, err := k.cfg.Keys(ctx)
+	keys, err := k.keys(ctx)
 	if err != nil {
 		return backup.Entry{}, err
 	}

@@ -98,6 +98,10 @@ func New(ctx context.Context, cfg Config) *Keeper {
 	}
 	k.elsewhere = k.newPlace(cfg.DataDir)
 	k.add(cfg.DataDir)
+
+	// The database that remembers mounts lies in the data directory: what
+	// it says about that came with it from elsewhere.
+	k.home().memory = NewRAM()
 	for _, dir := range cfg.Places {
 		if filepath.Clean(dir) != filepath.Clean(cfg.DataDir) {
 			k.add(dir)

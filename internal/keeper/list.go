@@ -13,29 +13,27 @@ import (
 // wanted to wait for it.
 var errNotInTime = errors.New("has not answered in time")
 
+const (
+	// hurry is the share of the time left until a caller's deadline, in
+	// tenths, that places are waited for. The rest is for the caller to
+	// make use of what they said.
+	hurry = 9
+
+	// lndLimit is how long lnd may take to derive the keys of the backups.
+	lndLimit = 30 * time.Second
+)
+
 // List judges every file in every place whose name claims to be a backup. It
-// returns within the limit of an operation. A place that does not answer, or
-// cannot be read, is an error of type *backup.PlaceError; the entries of the
-// others are returned beside it.
+// returns within the limit of an operation, and before the context's deadline,
+// if it has one; a look that is too slow for that goes on: see Answered. A place
+// that does not answer, or cannot be read, is an error of type
+// *backup.PlaceError; the entries of the others are returned beside it.
 func (k *Keeper) List(ctx context.Context) ([]backup.Entry, error) {
-	return k.ListWithin(ctx, 0)
-}
-
-// ListWithin is List for somebody who waits for a place no longer than the
-// limit, 0 for none. The look goes on without him: see Answered.
-func (k *Keeper) ListWithin(ctx context.Context, limit time.Duration) (
-	[]backup.Entry, error) {
-
-	keys, err := k.cfg.Keys(ctx)
+	keys, err := k.keys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	bounded, cancel := ctx, func() {}
-	if limit > 0 {
-		bounded, cancel = context.WithTimeoutCause(
-			ctx, limit, errNotInTime,
-		)
-	}
+	bounded, cancel := hurried(ctx)
 	defer cancel()
 
 	type listing struct {
@@ -63,11 +61,32 @@ func (k *Keeper) ListWithin(ctx context.Context, limit time.Duration) (
 	return entries, errors.Join(failed...)
 }
 
+// hurried returns a context that ends with the cause errNotInTime shortly before
+// the deadline of another one.
+func hurried(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+
+	return context.WithTimeoutCause(
+		ctx, time.Until(deadline)*hurry/10, errNotInTime,
+	)
+}
+
+// keys asks lnd for the keys of the backups.
+func (k *Keeper) keys(ctx context.Context) (backup.Keys, error) {
+	ctx, cancel := context.WithTimeout(ctx, lndLimit)
+	defer cancel()
+
+	return k.cfg.Keys(ctx)
+}
+
 // Judge reads and judges one file by path, in the place that it lies in.
 func (k *Keeper) Judge(ctx context.Context, path string) (backup.Entry,
 	error) {
 
-	keys, err := k.cfg.Keys(ctx)
+	keys, err := k.keys(ctx)
 	if err != nil {
 		return backup.Entry{}, err
 	}

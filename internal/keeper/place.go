@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -110,8 +111,19 @@ func (p *place) status() PlaceStatus {
 	return status
 }
 
-// note keeps how the place is. What changes is logged once.
+// errSlow says that a place answers too slowly to be read.
+var errSlow = fmt.Errorf("was not read to its end within %v", operationLimit)
+
+// note keeps how the place is. What changes is logged once. That the process
+// ends says nothing about a place.
 func (p *place) note(err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errSlow
+	}
+
 	state := Answering
 	var empty *EmptyError
 	switch {

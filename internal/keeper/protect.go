@@ -247,13 +247,20 @@ func (p *place) publish(ctx context.Context,
 	if len(report.Places) != 1 {
 		return p.failed(err)
 	}
-	if report.Places[0].Promise == durable.MaybeTorn {
-		p.mu.Lock()
-		p.weak = true
-		p.mu.Unlock()
+	if err == nil {
+		p.notePublished(report.Places[0])
 	}
 
 	return report.Places[0]
+}
+
+// notePublished keeps that the place answers, and what it promises.
+func (p *place) notePublished(report backup.PlaceReport) {
+	p.note(nil)
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.weak = p.weak || report.Promise == durable.MaybeTorn
 }
 
 // failed is the report of a place that holds no backup.

@@ -165,16 +165,21 @@ func TestCancelWaiting(t *testing.T) {
 // not exist, are named with what is missing since when, and that nothing else
 // fails.
 func TestFailingPlaces(t *testing.T) {
-	for name, failure := range map[string]error{
-		"full":      syscall.ENOSPC,
-		"read only": syscall.EROFS,
-		"missing":   syscall.ENOENT,
-		"disk":      errDisk,
+	for name, test := range map[string]struct {
+		trouble func(f *troubled, place string, err error)
+		failure error
+		state   State
+	}{
+		"full":      {(*troubled).Fill, syscall.ENOSPC, Unasked},
+		"read only": {(*troubled).Fill, syscall.EROFS, Unasked},
+		"missing":   {(*troubled).Fail, syscall.ENOENT, Unreadable},
+		"disk":      {(*troubled).Fail, errDisk, Unreadable},
 	} {
+		failure := test.failure
 		t.Run(name, func(t *testing.T) {
 			run(t, func(s *scene) {
 				content := s.install("alice")
-				s.files.Fail(twin.SecondDir, failure)
+				test.trouble(s.files, twin.SecondDir, failure)
 
 				err := s.keeper.Protect(s.Context(), 0)
 				require.NoError(s, err)
@@ -189,7 +194,9 @@ func TestFailingPlaces(t *testing.T) {
 				require.Error(s, s.keeper.Protect(s.Context(), 1))
 				require.Equal(s, since, s.keeper.Behind()[0].Since)
 
-				s.files.Fail(twin.SecondDir, nil)
+				require.Equal(s, test.state,
+					s.keeper.Places()[1].State)
+				test.trouble(s.files, twin.SecondDir, nil)
 				err = s.keeper.Protect(s.Context(), 1)
 				require.NoError(s, err)
 				require.Empty(s, s.keeper.Behind())

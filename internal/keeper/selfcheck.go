@@ -13,6 +13,10 @@ const (
 	// lookInterval is how often a place is looked at again that could not
 	// be read.
 	lookInterval = 5 * time.Second
+
+	// checkLimit is how long lnd may take to answer for all files of a
+	// check.
+	checkLimit = 10 * time.Minute
 )
 
 // Run protects the generation in place and keeps the backups as they should be:
@@ -55,7 +59,11 @@ func (k *Keeper) check(ctx context.Context) bool {
 	// warning already.
 	_ = k.Protect(ctx, 0)
 
-	files, err := k.JudgeAll(ctx)
+	// There is no deadline for the places: each has a limit of its own.
+	limited, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer time.AfterFunc(checkLimit, cancel).Stop()
+	files, err := k.JudgeAll(limited)
 	if err != nil && len(PlaceErrors(err)) == 0 {
 		log.Warnf("The backups could not be checked: %v", err)
 		return false
@@ -80,7 +88,7 @@ func (k *Keeper) lookAgain(ctx context.Context) {
 	if len(lost) == 0 {
 		return
 	}
-	keys, err := k.cfg.Keys(ctx)
+	keys, err := k.keys(ctx)
 	if err != nil {
 		return
 	}

@@ -21,7 +21,7 @@ func (k *Keeper) Receive(ctx context.Context, data []byte) (string, error) {
 func (k *Keeper) Export(ctx context.Context, entry backup.Entry,
 	format backup.Format) (string, []byte, error) {
 
-	keys, err := k.cfg.Keys(ctx)
+	keys, err := k.keys(ctx)
 	if err != nil {
 		return "", nil, err
 	}
@@ -46,7 +46,7 @@ func (k *Keeper) Export(ctx context.Context, entry backup.Entry,
 func (k *Keeper) Import(ctx context.Context, data []byte,
 	content *backup.Content) (backup.Report, error) {
 
-	keys, err := k.cfg.Keys(ctx)
+	keys, err := k.keys(ctx)
 	if err != nil {
 		return backup.Report{}, err
 	}
