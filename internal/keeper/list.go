@@ -29,12 +29,29 @@ const (
 // that does not answer, or cannot be read, is an error of type
 // *backup.PlaceError; the entries of the others are returned beside it.
 func (k *Keeper) List(ctx context.Context) ([]backup.Entry, error) {
+	bounded, cancel := hurried(ctx)
+	defer cancel()
+
+	return k.list(ctx, bounded)
+}
+
+// ListWithin is List for somebody who waits for a place no longer than a limit.
+func (k *Keeper) ListWithin(ctx context.Context, limit time.Duration) (
+	[]backup.Entry, error) {
+
+	bounded, cancel := context.WithTimeoutCause(ctx, limit, errNotInTime)
+	defer cancel()
+
+	return k.list(ctx, bounded)
+}
+
+// list is List for a caller with a context, which waits for places until a
+// second one ends.
+func (k *Keeper) list(ctx, bounded context.Context) ([]backup.Entry, error) {
 	keys, err := k.keys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	bounded, cancel := hurried(ctx)
-	defer cancel()
 
 	type listing struct {
 		entries []backup.Entry

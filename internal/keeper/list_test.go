@@ -36,6 +36,14 @@ func TestListInTime(t *testing.T) {
 		require.Len(s, missing, 1)
 		require.Equal(s, Unasked, missing[0].State)
 
+		s.within(time.Second, func() {
+			entries, err := s.keeper.ListWithin(
+				s.Context(), time.Second,
+			)
+			require.Len(s, entries, 1)
+			require.ErrorIs(s, err, errNotInTime)
+		})
+
 		s.files.Return(twin.SecondDir)
 		synctest.Wait()
 		all, _ := s.keeper.Answered()
