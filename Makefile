@@ -17,6 +17,7 @@ LND_TAGS := autopilotrpc chainrpc invoicesrpc peersrpc routerrpc signrpc \
 UNIT_TIMEOUT ?= 20m
 ITEST_TIMEOUT ?= 40m
 CRASH_TIMEOUT ?= 60m
+TROUBLE_TIMEOUT ?= 120m
 BENCH_TIMEOUT ?= 20m
 
 # The number of changed backups that both decoders judge.
@@ -80,6 +81,12 @@ crash: build-itest ## Kill a restore everywhere, three times, and compare.
 	@$(GO) test -c -o $(BIN)/itest.test ./itest
 	@cd itest && ../$(BIN)/itest.test -test.timeout $(CRASH_TIMEOUT) \
 		-test.v -test.run 'TestCrash$$' -crash
+
+.PHONY: trouble
+trouble: build-itest ## Get loopd into every trouble, each watched for minutes.
+	@$(GO) test -c -o $(BIN)/itest.test ./itest
+	@cd itest && ../$(BIN)/itest.test -test.timeout $(TROUBLE_TIMEOUT) \
+		-test.v -test.run 'TestTrouble$$' -trouble
 
 .PHONY: bench
 bench: ## Measure the scan against its bounds: walk, requests, memory.

@@ -74,8 +74,10 @@ func run(m *testing.M) (int, error) {
 	}
 
 	code := m.Run()
-	if code == 0 && crashed != "" {
-		defer fmt.Println(crashed)
+	for _, line := range []string{crashed, troubled} {
+		if code == 0 && line != "" {
+			defer fmt.Println(line)
+		}
 	}
 
 	return code, errors.Join(stopWorlds(), os.RemoveAll(root))

@@ -33,6 +33,10 @@ const (
 // which point to kill itself.
 const failpointVariable = "LOOP_RECOVERY_FAILPOINT"
 
+// watchVariable is the environment variable that tells FailpointBinary where to
+// write how many goroutines it has.
+const watchVariable = "LOOP_RECOVERY_WATCH"
+
 // LoopdConfig says how a loopd is made. The zero value is our loopd on the
 // client's lnd.
 type LoopdConfig struct {
@@ -182,6 +186,24 @@ func (l *Loopd) StartListening(ctx context.Context, args ...string) error {
 	}
 
 	return l.WaitListening(ctx)
+}
+
+// LaunchWatched starts FailpointBinary, which writes the number of its
+// goroutines to the file at path, once a second.
+func (l *Loopd) LaunchWatched(path string, args ...string) error {
+	l.SetBinary(FailpointBinary)
+
+	return l.Launch([]string{watchVariable + "=" + path}, args...)
+}
+
+// ExitCode returns the exit code of a process that has ended, -1 otherwise.
+func (l *Loopd) ExitCode() int {
+	return l.process.exitCode()
+}
+
+// Pid returns the id of the process, 0 if it was never started.
+func (l *Loopd) Pid() int {
+	return l.process.pid()
 }
 
 // LaunchWithFailpoint starts FailpointBinary, which kills itself at the named

@@ -118,6 +118,30 @@ func (p *process) running() bool {
 	return p.runningLocked()
 }
 
+// pid returns the id of the process, 0 if it was never started.
+func (p *process) pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	if p.cmd == nil || p.cmd.Process == nil {
+		return 0
+	}
+
+	return p.cmd.Process.Pid
+}
+
+// exitCode returns the exit code of a process that has ended, -1 otherwise.
+func (p *process) exitCode() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	if p.done == nil || p.runningLocked() {
+		return -1
+	}
+
+	return p.cmd.ProcessState.ExitCode()
+}
+
 // alive returns an error that quotes the end of the log if the program is not
 // running.
 func (p *process) alive() error {
