@@ -29,27 +29,29 @@ func TestSwapsInFlight(t *testing.T) {
 		loopdb.StateHtlcPublished:    true,
 		loopdb.StateInvoiceSettled:   true,
 	}
+	cfg := fileConfig(t.TempDir())
+	store := upstream(t, cfg)
+	db := newDB(t, cfg)
 	for number := range swapStates {
 		state := loopdb.SwapState(number)
-		t.Run(state.String(), func(t *testing.T) {
-			cfg := fileConfig(t.TempDir())
-			store := upstream(t, cfg)
-			db := newDB(t, cfg)
-			hash := lntypes.Hash{byte(number + 1)}
-			writeSwap(t, store.BaseDB, hash)
-
-			requireTask(t, db, fmt.Sprintf("swap %v (Initiated)",
-				hash))
+		hash := lntypes.Hash{byte(number + 1)}
+		update := func(state loopdb.SwapState) {
 			require.NoError(t, store.UpdateLoopIn(
 				t.Context(), hash, time.Now(),
 				loopdb.SwapStateData{State: state},
 			))
-			task := ""
-			if inFlight[state] {
-				task = fmt.Sprintf("swap %v (%v)", hash, state)
-			}
-			requireTask(t, db, task)
-		})
+		}
+		writeSwap(t, store.BaseDB, hash)
+		requireTask(t, db, fmt.Sprintf("swap %v (Initiated)", hash))
+
+		update(state)
+		task := ""
+		if inFlight[state] {
+			task = fmt.Sprintf("swap %v (%v)", hash, state)
+		}
+		requireTask(t, db, task)
+		update(loopdb.StateSuccess)
+		requireTask(t, db, "")
 	}
 	require.Equal(t, "Unknown", loopdb.SwapState(swapStates).String())
 }
