@@ -41,7 +41,8 @@ func (v *View) intent(ctx context.Context, pkScript []byte,
 
 	// An intent without an outcome: the import may have been carried out,
 	// and then the next one will find the script known.
-	if script.Pending || blind {
+	begun := script.Pending && !v.saving.unintended[string(pkScript)]
+	if begun || blind {
 		script.Blind = true
 	}
 	script.Pending = true
@@ -49,11 +50,29 @@ func (v *View) intent(ctx context.Context, pkScript []byte,
 
 	err := v.commit(ctx, change)
 	var unsaved *LedgerError
-	if errors.As(err, &unsaved) && ctx.Err() == nil {
-		return errors.Join(err, v.remember(change))
+	switch {
+	case err == nil:
+		delete(v.saving.unintended, string(pkScript))
+
+	case errors.As(err, &unsaved) && ctx.Err() == nil:
+		err = errors.Join(err, v.unintended(change, begun))
 	}
 
 	return err
+}
+
+// unintended notes that an intent to import could not be saved. Unless an
+// earlier one was begun the script was not imported by us.
+func (v *View) unintended(intent Change, begun bool) error {
+	if v.saving.unintended == nil {
+		v.saving.unintended = make(map[string]bool)
+	}
+	if !begun {
+		key := string(intent.Scripts[0].PkScript)
+		v.saving.unintended[key] = true
+	}
+
+	return v.remember(intent)
 }
 
 // ImportDone records whether the script was new to the wallet.

@@ -59,10 +59,33 @@ func TestUnsavedIntent(t *testing.T) {
 	require.ErrorAs(t, err, &unsaved)
 	h.sees(deposit)
 
+	require.ErrorAs(t, h.view.ImportIntent(t.Context(), static), &unsaved)
+
+	// The disk has room again, and lnd knows the script: this user's
+	// wallet was never blind.
 	h.ledger.fail(nil)
 	h.sees(deposit)
+	h.imported(static, false)
+	h.sees()
 	h.restart()
+	h.sees()
+}
+
+// TestUnreadableIntent is TestUnsavedIntent with a ledger that could not even be
+// read.
+func TestUnreadableIntent(t *testing.T) {
+	h := newHarness(t)
+	deposit := h.deposit(1_000)
+	h.row(deposit, 1_000, int64(h.chain.height()))
+	h.ledger.failLoad(errDown)
+	h.restart()
+	require.Error(t, h.view.ImportIntent(t.Context(), static))
 	h.sees(deposit)
+
+	h.ledger.failLoad(nil)
+	h.sees(deposit)
+	h.imported(static, false)
+	h.sees()
 }
 
 // TestForgottenInTrouble checks that a publication that was given up while the
