@@ -70,6 +70,18 @@ func requests() []Scenario {
 			},
 		},
 		{
+			// Other software restored the client before, and set
+			// the first height to that of its restore.
+			Name: "lateheight", Kind: states.Restore,
+			prepare: func(s *scene) {
+				s.Backups.Remove(s.file)
+				late := *s.content
+				late.Address.FirstHeight += 2
+				late.Address.FamiliesFirstHeight += 2
+				s.Backups.Put(twin.DataDir, &late)
+			},
+		},
+		{
 			Name: "automatic", Kind: states.Restore,
 			prepare: func(*scene) {},
 			request: func(*scene) actions.Request {
