@@ -18,6 +18,7 @@ import (
 	"github.com/looprecovery/looprecovery/internal/durable"
 	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/internal/keeper"
+	"github.com/looprecovery/looprecovery/internal/lndnode"
 	"github.com/looprecovery/looprecovery/internal/owner"
 	"github.com/looprecovery/looprecovery/internal/swapdb"
 	"github.com/looprecovery/looprecovery/lndview"
@@ -40,7 +41,7 @@ type Daemon struct {
 
 	owner *owner.Owner
 	auth  *authenticator
-	node  *lndNode
+	node  *lndnode.Node
 	gate  *gate.Gate[*embedded]
 
 	source chainscan.Source
@@ -48,8 +49,8 @@ type Daemon struct {
 	database *swapdb.DB
 	journal  *recoverydb.DB
 	tokens   *generation.Files
-	chain    *chainPort
-	nodePort *nodePort
+	chain    *lndnode.Chain
+	keys     *lndnode.Keys
 	view     *lndview.View
 	keeper   *keeper.Keeper
 	deps     actions.Deps
@@ -73,9 +74,12 @@ func NewDaemon(ctx context.Context, cfg *Config) (*Daemon, error) {
 		return nil, err
 	}
 
-	ctx, cancel := context.WithCancel(ctx)
-	node := newLndNode(cfg)
+	node, err := newNode(cfg)
+	if err != nil {
+		return nil, err
+	}
 
+	ctx, cancel := context.WithCancel(ctx)
 	d := &Daemon{
 		cfg:      cfg,
 		params:   params,
@@ -84,12 +88,26 @@ func NewDaemon(ctx context.Context, cfg *Config) (*Daemon, error) {
 		owner:    newOwner(cfg),
 		auth:     newAuthenticator(cfg.DataDir),
 		node:     node,
-		source:   newSource(node),
+		source:   node.NewSource(),
+		keys:     node.Keys(),
+		chain:    node.Chain(),
 	}
 	d.gate = newGate(d.startEmbedded, d.inFlight)
 	d.hold = &runHold{gate: d.gate}
 
 	return d, nil
+}
+
+// newNode returns the lnd of a configuration.
+func newNode(cfg *Config) (*lndnode.Node, error) {
+	return lndnode.New(lndnode.Config{
+		Host:         cfg.Lnd.Host,
+		TLSPath:      cfg.Lnd.TLSPath,
+		MacaroonPath: cfg.Lnd.MacaroonPath,
+		RPCTimeout:   cfg.Lnd.RPCTimeout,
+		Network:      cfg.Network,
+		MinVersion:   upstream.LoopMinRequiredLndVersion,
+	})
 }
 
 // newOwner returns the owner-to-be of a configuration's data.
@@ -125,8 +143,6 @@ func (d *Daemon) openStores() error {
 	files := durable.OS()
 	d.tokens = generation.NewFiles(files, d.cfg.DataDir)
 	d.database = d.newDatabase()
-	d.nodePort = &nodePort{node: d.node, params: d.params}
-	d.chain = &chainPort{node: d.node}
 	d.view, err = d.newView(d.shutdown)
 	if err != nil {
 		return err
@@ -135,7 +151,7 @@ func (d *Daemon) openStores() error {
 	d.keeper = d.newKeeper(files)
 	d.deps = actions.Deps{
 		Backups:    d.keeper,
-		Node:       d.nodePort,
+		Node:       d.keys,
 		Chain:      d.chain,
 		Tokens:     d.tokens,
 		Rows:       d.database,
@@ -163,7 +179,7 @@ func (d *Daemon) closeStores() {
 		d.engine.Stop()
 	}
 	d.background.Wait()
-	d.node.close()
+	d.node.Close()
 	err := errors.Join(
 		d.database.Close(), d.journal.Close(), d.auth.store.letGo(),
 	)
@@ -218,33 +234,31 @@ func (d *Daemon) work() error {
 	return ignoreEnd(ctx, d.gate.Run(ctx))
 }
 
-// unlock connects to lnd and makes callers known. It starts over if lnd went
-// away in between.
+// unlock connects to lnd, keeps the connection from then on, and makes callers
+// known.
 func (d *Daemon) unlock(ctx context.Context) error {
-	err := d.node.connect(ctx, d.auth.setReason)
+	err := d.node.Connect(ctx, d.noteUnknown)
 	if err != nil {
 		return err
 	}
+	d.background.Go(func() { _ = d.node.Keep(ctx) })
 
-	for {
-		lnd, err := d.node.get()
+	loop := await.Loop{Log: log, OnState: d.noteUnknown}
+
+	return loop.Until(ctx, "the macaroons", func(ctx context.Context) error {
+		lnd, err := d.node.Services()
 		if err != nil {
 			return err
 		}
-		err = d.auth.unlock(ctx, d.cfg, &lnd.LndServices)
-		if err == nil {
-			return nil
-		}
 
-		reason := d.node.probe(ctx)
-		if reason == "" || ctx.Err() != nil {
-			return err
-		}
-		d.auth.setReason(reason)
-		log.Warnf("lnd went away: %v", err)
-		if err := pause(ctx, lndPollInterval); err != nil {
-			return err
-		}
+		return d.auth.unlock(ctx, d.cfg, &lnd.LndServices)
+	})
+}
+
+// noteUnknown lets callers know why nobody can be authenticated.
+func (d *Daemon) noteUnknown(state await.State) {
+	if state.Reason != "" {
+		d.auth.setReason(state.Reason)
 	}
 }
 
@@ -273,11 +287,14 @@ func ignoreEnd(ctx context.Context, err error) error {
 func (d *Daemon) untilReady(ctx context.Context, name string,
 	step func(context.Context) error) error {
 
-	loop := await.Loop{Log: log, OnState: func(state await.State) {
-		if state.Reason != "" {
-			d.gate.Note(state.Reason)
-		}
-	}}
+	loop := await.Loop{Log: log, OnState: d.noteDown}
 
 	return loop.Until(ctx, name, step)
+}
+
+// noteDown lets callers know why the embedded daemon is not up.
+func (d *Daemon) noteDown(state await.State) {
+	if state.Reason != "" {
+		d.gate.Note(state.Reason)
+	}
 }

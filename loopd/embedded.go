@@ -106,11 +106,10 @@ func (d *Daemon) startEmbedded(ctx context.Context) (*embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	lnd, err := d.node.await(ctx, true, d.gate.Note)
+	lnd, err := d.node.Await(ctx, true, d.noteDown)
 	if err != nil {
 		return nil, err
 	}
-	d.node.refresh(ctx)
 	d.gate.Note(states.Starting)
 	d.watchBefore(ctx)
 

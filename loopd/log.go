@@ -7,6 +7,7 @@ import (
 	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/internal/keeper"
+	"github.com/looprecovery/looprecovery/internal/lndnode"
 	"github.com/looprecovery/looprecovery/internal/owner"
 	"github.com/looprecovery/looprecovery/lndview"
 	"github.com/looprecovery/looprecovery/recoverydb"
@@ -33,6 +34,7 @@ var loggers = map[string]func(btclog.Logger){
 	chainscan.Subsystem:   chainscan.UseLogger,
 	gate.Subsystem:        gate.UseLogger,
 	lndview.Subsystem:     lndview.UseLogger,
+	lndnode.Subsystem:     lndnode.UseLogger,
 	owner.Subsystem:       owner.UseLogger,
 	recoverydb.Subsystem:  recoverydb.UseLogger,
 	recoveryfsm.Subsystem: recoveryfsm.UseLogger,

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/looprecovery/looprecovery/internal/await"
+	"github.com/looprecovery/looprecovery/internal/lndnode"
 	"github.com/looprecovery/looprecovery/internal/recoveryserver"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
@@ -26,8 +28,8 @@ func (d *Daemon) newRecoveryServer() *recoveryserver.Server {
 		Gate:    &gateView{d.gate},
 		Notices: d.notices,
 		Waiting: func(err error) states.Reason {
-			if errors.Is(err, errLndNotReady) {
-				return states.LndDown
+			if errors.Is(err, lndnode.ErrNotReady) {
+				return await.NewState(err).Reason
 			}
 
 			return ""

@@ -4,28 +4,12 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/lightninglabs/lndclient"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/chainscan"
-	"github.com/looprecovery/looprecovery/chainscan/chainkit"
 	"github.com/looprecovery/looprecovery/internal/failpoint"
 	"github.com/looprecovery/looprecovery/lndview"
 	"github.com/looprecovery/looprecovery/states"
 )
-
-// newSource returns the chain of our own lnd. There is one for the life of the
-// process: it counts how often lnd refused a block. Before lnd is connected it
-// returns errLndNotReady.
-func newSource(node *lndNode) *chainkit.Source {
-	return chainkit.NewFunc(func() (lndclient.ChainKitClient, error) {
-		lnd, err := node.get()
-		if err != nil {
-			return nil, err
-		}
-
-		return lnd.ChainKit, nil
-	})
-}
 
 // scannerPort implements actions.Scanner on chainscan and the journal.
 type scannerPort struct {

@@ -73,19 +73,34 @@ func (d *Daemon) watchRow(ctx context.Context, row *script.Parameters) error {
 
 	// An intent without an outcome makes the wallet count as blind. So it
 	// is not saved while lnd does not answer.
-	if _, err := d.nodePort.Identity(ctx); err != nil {
+	if _, err := d.keys.Identity(ctx); err != nil {
 		return err
 	}
 	err = d.view.ImportIntent(ctx, row.PkScript)
 	if err != nil {
 		return err
 	}
-	isNew, err := d.nodePort.ImportScript(ctx, address)
+	isNew, err := d.keys.ImportScript(ctx, address)
 	if err != nil {
 		return err
 	}
 
 	return d.view.ImportDone(ctx, row.PkScript, isNew)
+}
+
+// watchSweepAddresses makes lnd's wallet watch the addresses that the sweeps of
+// the live deposits pay to, if the wallet lost sight of deposits: it may have
+// been rebuilt since.
+func (d *Daemon) watchSweepAddresses(ctx context.Context) error {
+	if !d.view.Status().AnyBlind() {
+		return nil
+	}
+	scripts, err := d.database.SweepScripts(ctx)
+	if err != nil {
+		return err
+	}
+
+	return d.node.WatchSweepAddresses(ctx, scripts)
 }
 
 // distrust lets the wallet count as blind for the addresses in place if what was
