@@ -186,20 +186,3 @@ func TestUnreadableFile(t *testing.T) {
 		path: Unreadable, report.Places[0].Path: OK,
 	}, verdicts)
 }
-
-// TestOnOneDisk checks that a user is warned whose copies are all on one disk,
-// and nobody else.
-func TestOnOneDisk(t *testing.T) {
-	one, _ := newStore(t, 1)
-	require.False(t, one.OnOneDisk())
-
-	two, places := newStore(t, 2)
-	if _, ok := durable.SameDevice(places[0], places[1]); !ok {
-		t.Skip("this system does not tell")
-	}
-	require.True(t, two.OnOneDisk())
-
-	places = append(places, filepath.Join(places[0], "gone"))
-	gone := NewStore(durable.OS(), "regtest", places)
-	require.False(t, gone.OnOneDisk())
-}

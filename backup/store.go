@@ -33,20 +33,6 @@ func NewStore(files durable.FS, network string, places []string) *Store {
 	return &Store{files: files, network: network, places: places}
 }
 
-// OnOneDisk reports whether there are further places and all of them are on the
-// file system of the data directory: then one disk takes all copies with it. A
-// place of which that cannot be told counts as elsewhere.
-func (s *Store) OnOneDisk() bool {
-	for _, place := range s.places[1:] {
-		same, ok := durable.SameDevice(s.places[0], place)
-		if !ok || !same {
-			return false
-		}
-	}
-
-	return len(s.places) > 1
-}
-
 // List judges every file in every place whose name claims to be a backup. An
 // error consists of *PlaceError only, for the places that could not be read, or
 // not completely (ErrCrowded); the entries of everything else are returned

@@ -9,27 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSameDirectory checks that one directory is counted once, by whatever
-// names it was given.
-func TestSameDirectory(t *testing.T) {
-	dir := t.TempDir()
-	below := filepath.Join(dir, "below")
-	require.NoError(t, os.Mkdir(below, 0o700))
-	link := filepath.Join(dir, "link")
-	require.NoError(t, os.Symlink(below, link))
-
-	for other, want := range map[string]bool{
-		below + "/": true, below + "/../below": true, link: true,
-		dir: false,
-	} {
-		same, ok := SameDirectory(below, other)
-		require.True(t, ok)
-		require.Equal(t, want, same, other)
-	}
-	_, ok := SameDirectory(below, filepath.Join(dir, "gone"))
-	require.False(t, ok)
-}
-
 // TestReadDirLimit checks that a directory is not listed without end, and that
 // it is said.
 func TestReadDirLimit(t *testing.T) {
