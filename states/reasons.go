@@ -148,7 +148,8 @@ const (
 	// everything was stopped that needs it.
 	LockLost Reason = "LOCK_LOST"
 
-	// DatabaseDown means that the database server cannot be reached.
+	// DatabaseDown means that the database server, or the database's file,
+	// cannot be reached.
 	DatabaseDown Reason = "DATABASE_DOWN"
 
 	// DatabaseNewer means that the swap database was written by a newer
@@ -466,10 +467,12 @@ var explanations = map[Reason]Explanation{
 		"nothing: loopd asks for the lock again by itself",
 	},
 	DatabaseDown: {
-		"The database server does not answer.",
+		"The swap database cannot be reached.",
 		"Nothing was started or written.",
-		"start PostgreSQL or check loopd's --postgres options; " +
-			"loopd goes on by itself",
+		"start PostgreSQL or check loopd's --postgres options; with " +
+			"SQLite free what the log says is in the way: a " +
+			"permission, a full disk, another program; loopd " +
+			"goes on by itself",
 	},
 	DatabaseNewer: {
 		"The swap database was written by a newer loopd.",

@@ -372,6 +372,37 @@ func TestVerdictIsUpstreams(t *testing.T) {
 	}
 }
 
+// TestCheckOddPath checks that a path is taken for what it is.
+func TestCheckOddPath(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "my loop #1 100%20")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	cfg := fileConfig(dir)
+	require.NoError(t, upstream(t, cfg).Close())
+	found, err := inspect(t.Context(), cfg)
+	require.NoError(t, err)
+	require.EqualValues(t, knownMigrations, found.version)
+}
+
+// TestCheckReadsTablesOnce checks that the looks of one start read the tables
+// once, and again as soon as the file is another.
+func TestCheckReadsTablesOnce(t *testing.T) {
+	cfg := fileConfig(t.TempDir())
+	path := cfg.Sqlite.DatabaseFileName
+	require.NoError(t, upstream(t, cfg).Close())
+	db := newDB(t, cfg)
+	require.NoError(t, db.Check(t.Context()))
+
+	seen, err := os.Stat(path)
+	require.NoError(t, err)
+	damagePage("swaps")(t, path)
+	require.NoError(t, os.Chtimes(path, time.Time{}, seen.ModTime()))
+	require.NoError(t, db.Check(t.Context()))
+
+	require.NoError(t, os.Chtimes(path, time.Time{}, time.Now()))
+	reason, _ := states.PermanentReason(db.Check(t.Context()))
+	require.Equal(t, states.DatabaseDamaged, reason)
+}
+
 // TestCheckBesideDaemon checks that a look beside a running daemon, and at what
 // a killed one left, sees what was written last, and changes none of the files.
 func TestCheckBesideDaemon(t *testing.T) {
@@ -460,7 +491,10 @@ func troubleOf(t *testing.T, err error) Trouble {
 
 	var transient *TransientError
 	require.ErrorAs(t, err, &transient)
-	require.NotEmpty(t, err.Error())
+	var reason *states.TransientError
+	require.ErrorAs(t, err, &reason)
+	require.Equal(t, states.DatabaseDown, reason.Reason)
+	require.ErrorContains(t, err, string(transient.Trouble))
 
 	return transient.Trouble
 }

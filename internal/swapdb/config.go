@@ -41,6 +41,9 @@ type Config struct {
 	// InstantOuts says that the embedded daemon knows of instant outs,
 	// which upstream hides behind --experimental.
 	InstantOuts bool
+
+	// whole says that the tables need not be read.
+	whole bool
 }
 
 // name names the database to a person, without a password.
@@ -86,42 +89,36 @@ const (
 )
 
 // TransientError is an error that may go away by itself. Every error of this
-// package about the database is this or a *states.PermanentError. That of a
-// server wraps a *states.TransientError with states.DatabaseDown.
+// package about the database is this or a *states.PermanentError. It wraps a
+// *states.TransientError with states.DatabaseDown.
 type TransientError struct {
 	// Trouble is the kind.
 	Trouble Trouble
 
-	// Database names the database.
-	Database string
-
-	// Err is the cause.
+	// Err says what the database is, the kind, and the cause.
 	Err error
+}
+
+// transient returns an error that may go away by itself.
+func transient(name string, trouble Trouble, err error) error {
+	return &TransientError{
+		Trouble: trouble,
+		Err: &states.TransientError{
+			Reason: states.DatabaseDown,
+			Detail: name + ": " + string(trouble),
+			Err:    err,
+		},
+	}
 }
 
 // Error implements error.
 func (e *TransientError) Error() string {
-	text := e.Database + ": " + string(e.Trouble)
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
-	}
-
-	return text
+	return e.Err.Error()
 }
 
-// Unwrap returns the cause.
+// Unwrap returns the *states.TransientError.
 func (e *TransientError) Unwrap() error {
 	return e.Err
-}
-
-// serverError returns the error of a database server.
-func serverError(name string, err error) error {
-	return &TransientError{
-		Trouble: TroubleServer, Database: name,
-		Err: &states.TransientError{
-			Reason: states.DatabaseDown, Detail: name, Err: err,
-		},
-	}
 }
 
 // damaged returns the error of a database that cannot be read by anybody.

@@ -50,6 +50,10 @@ type DB struct {
 	base     *loopdb.BaseDB
 	upgrades int
 	closed   bool
+
+	// whole is what the files looked like when the tables were last found
+	// to be whole: they need not be read again for each look of a start.
+	whole footprint
 }
 
 // New returns a connection that is not open. owns tells whether this process
@@ -60,7 +64,31 @@ func New(cfg Config, owns func() bool) *DB {
 
 // Check is the look of the same name. It needs no owner.
 func (d *DB) Check(ctx context.Context) error {
-	return Check(ctx, d.cfg)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+
+	_, err := d.inspect(ctx)
+
+	return err
+}
+
+// inspect is the look of the same name, which reads only the schema of files
+// that have not changed since they were found to be whole. mu is held.
+func (d *DB) inspect(ctx context.Context) (schema, error) {
+	cfg := d.cfg
+	var seen footprint
+	if cfg.Postgres == nil {
+		// What is wrong is for the look to tell.
+		seen, _ = stat(cfg.Sqlite.DatabaseFileName)
+	}
+	cfg.whole = seen != (footprint{}) && seen == d.whole
+
+	found, err := inspect(ctx, cfg)
+	if err == nil {
+		d.whole = seen
+	}
+
+	return found, err
 }
 
 // AwaitsConversion reports whether the embedded daemon still has to convert
@@ -111,7 +139,7 @@ func (d *DB) open(ctx context.Context, create bool) (*loopdb.BaseDB, error) {
 		return d.base, nil
 	}
 
-	found, err := inspect(ctx, d.cfg)
+	found, err := d.inspect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -193,9 +221,9 @@ func (d *DB) typed(err error) error {
 	if err == nil {
 		return nil
 	}
-	var transient *TransientError
-	if d.cfg.Postgres != nil && !errors.As(err, &transient) {
-		return serverError(d.cfg.name(), err)
+	var known *TransientError
+	if d.cfg.Postgres != nil && !errors.As(err, &known) {
+		return transient(d.cfg.name(), TroubleServer, err)
 	}
 
 	return typed(d.cfg.name(), err)

@@ -48,7 +48,7 @@ func inspectFile(ctx context.Context, cfg Config) (schema, error) {
 		return schema{exists: true}, nil
 	}
 
-	found, err := readFile(ctx, path, way)
+	found, err := readFile(ctx, path, way, cfg.whole)
 	if err != nil {
 		err = typed(path, err)
 	}
@@ -60,9 +60,7 @@ func inspectFile(ctx context.Context, cfg Config) (schema, error) {
 	// read without locks proves nothing.
 	after, statErr := stat(path)
 	if statErr == nil && after != before {
-		return schema{}, &TransientError{
-			Trouble: TroubleChanging, Database: path,
-		}
+		return schema{}, transient(path, TroubleChanging, nil)
 	}
 
 	return found, err
@@ -136,8 +134,10 @@ func (f footprint) way() (string, bool) {
 }
 
 // readFile reads the schema, and whether what the embedded daemon reads at its
-// start is whole.
-func readFile(ctx context.Context, path, way string) (schema, error) {
+// start is whole, unless that is known.
+func readFile(ctx context.Context, path, way string, whole bool) (schema,
+	error) {
+
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return schema{}, err
@@ -159,8 +159,8 @@ func readFile(ctx context.Context, path, way string) (schema, error) {
 		return schema{}, err
 	}
 	found, err := readSchema(ctx, db, tables)
-	if err != nil {
-		return schema{}, err
+	if err != nil || whole {
+		return found, err
 	}
 
 	return found, checkTables(ctx, db, tables)
@@ -261,12 +261,12 @@ func typed(name string, err error) error {
 	trouble := TroubleOther
 
 	var (
-		answer    *sqlite.Error
-		table     *errTable
-		transient *TransientError
+		answer *sqlite.Error
+		table  *errTable
+		known  *TransientError
 	)
 	switch {
-	case errors.As(err, &transient):
+	case errors.As(err, &known):
 		return err
 
 	case errors.As(err, &table):
@@ -290,7 +290,7 @@ func typed(name string, err error) error {
 		}
 	}
 
-	return &TransientError{Trouble: trouble, Database: name, Err: err}
+	return transient(name, trouble, err)
 }
 
 // fileError gives an error of the file system its type. A path that leads
@@ -305,5 +305,5 @@ func fileError(path string, err error) error {
 		trouble = TroubleDenied
 	}
 
-	return &TransientError{Trouble: trouble, Database: path, Err: err}
+	return transient(path, trouble, err)
 }

@@ -12,7 +12,7 @@ import (
 func inspectServer(ctx context.Context, cfg Config) (schema, error) {
 	found, err := readServer(ctx, cfg)
 	if err != nil {
-		return schema{}, serverError(cfg.name(), err)
+		return schema{}, transient(cfg.name(), TroubleServer, err)
 	}
 
 	return found, nil
