@@ -150,9 +150,7 @@ func (k *Keeper) inPlace(ctx context.Context) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	paid := probe.Status == generation.TokenPaid
-	k.noteAlone(!paid && len(rows) > 0)
-	if !paid || len(rows) == 0 {
+	if probe.Status != generation.TokenPaid || len(rows) == 0 {
 		return nil, nil
 	}
 	if len(rows) > 1 {

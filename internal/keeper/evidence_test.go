@@ -292,18 +292,3 @@ func TestUnfit(t *testing.T) {
 		})
 	}
 }
-
-// TestAddressAlone checks that a user is warned of an address without its
-// token, for as long as that is so.
-func TestAddressAlone(t *testing.T) {
-	run(t, func(s *scene) {
-		content := s.world.NewContent("alice", 0)
-		s.putRow(content)
-		require.NoError(s, s.keeper.Protect(s.Context(), 0))
-		require.Contains(s, s.warnings(), states.WarnAddressAlone)
-
-		s.world.Tokens.Put(content.Token)
-		require.NoError(s, s.keeper.Protect(s.Context(), 0))
-		require.NotContains(s, s.warnings(), states.WarnAddressAlone)
-	})
-}

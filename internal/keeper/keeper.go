@@ -72,9 +72,6 @@ type Keeper struct {
 	// missing is what stands in the way of protection, or nil.
 	missing *states.Notice
 
-	// alone says that there is an address without its token.
-	alone bool
-
 	// verified holds, by path, when a file was last approved.
 	verified map[string]time.Time
 }

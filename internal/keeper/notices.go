@@ -21,9 +21,6 @@ func (k *Keeper) Notices() []states.Notice {
 	if k.missing != nil {
 		notices = append(notices, *k.missing)
 	}
-	if k.alone {
-		add(states.WarnAddressAlone, "")
-	}
 	k.mu.Unlock()
 
 	switch {
@@ -57,18 +54,10 @@ func (k *Keeper) Notices() []states.Notice {
 	return notices
 }
 
-// noteAlone keeps whether there is an address without its token.
-func (k *Keeper) noteAlone(alone bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-
-	k.alone = alone
-}
-
-// incomplete reports whether a backup, or the token, is missing anywhere.
+// incomplete reports whether a backup is missing anywhere.
 func (k *Keeper) incomplete() bool {
 	k.mu.Lock()
-	missing := k.missing != nil || k.alone
+	missing := k.missing != nil
 	k.mu.Unlock()
 
 	return missing || len(k.Behind()) > 0
