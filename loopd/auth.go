@@ -71,12 +71,28 @@ func (a *authenticator) setReason(reason states.Reason) {
 	a.reason.Store(reason)
 }
 
-// unlock unlocks upstream's macaroon store with lnd's help, lets it make
-// loop.macaroon if that is missing, and reads the root keys. The store stays
-// open, locked, until the embedded daemon wants it.
+// unlock makes callers known. If somebody has to mend or move a file first it
+// lets go of the files, so that its next call opens what is there then.
 func (a *authenticator) unlock(ctx context.Context, cfg *Config,
 	lnd *lndclient.LndServices) error {
 
+	err := a.readKeys(ctx, cfg, lnd)
+	if _, permanent := states.PermanentReason(err); permanent {
+		err = errors.Join(err, a.store.letGo())
+	}
+
+	return err
+}
+
+// readKeys unlocks upstream's macaroon store with lnd's help, lets it make
+// loop.macaroon if that is missing, and reads the root keys. The store stays
+// open, locked, until the embedded daemon wants it.
+func (a *authenticator) readKeys(ctx context.Context, cfg *Config,
+	lnd *lndclient.LndServices) error {
+
+	if err := checkMacaroon(cfg.MacaroonPath); err != nil {
+		return err
+	}
 	store, err := a.store.take()
 	if err != nil {
 		return err
@@ -99,7 +115,10 @@ func (a *authenticator) unlock(ctx context.Context, cfg *Config,
 		return err
 	}
 	if err := service.Start(); err != nil {
-		return fmt.Errorf("macaroon store: %w", err)
+		// It may have been unlocked before it failed.
+		err = errors.Join(err, service.Stop())
+
+		return unlockError(ctx, a.store.path(), store, lnd, err)
 	}
 
 	keys, err := readRootKeys(ctx, store)

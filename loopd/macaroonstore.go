@@ -1,12 +1,15 @@
 package loopd
 
 import (
-	"fmt"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 
-	"github.com/lightninglabs/lndclient"
 	"github.com/lightninglabs/loop/loopdb"
 	"github.com/lightningnetwork/lnd/kvdb"
+	"github.com/lightningnetwork/lnd/macaroons"
 	"gopkg.in/macaroon-bakery.v2/bakery"
 )
 
@@ -26,6 +29,15 @@ type macaroonStore struct {
 	mu    sync.Mutex
 	db    kvdb.Backend
 	store bakery.RootKeyStore
+
+	// crashed is the file at whose opening bbolt panicked, which leaves it
+	// open: it is not tried again before it is another one.
+	crashed fs.FileInfo
+}
+
+// path returns the store's file.
+func (m *macaroonStore) path() string {
+	return filepath.Join(m.dir, macaroonDBName)
 }
 
 // take opens the store, if it is not open, and returns it.
@@ -37,16 +49,52 @@ func (m *macaroonStore) take() (bakery.RootKeyStore, error) {
 		return m.store, nil
 	}
 
-	store, db, err := lndclient.NewBoltMacaroonStore(
-		m.dir, macaroonDBName, loopdb.DefaultLoopDBTimeout,
-	)
+	if m.crashed != nil && m.unchanged() {
+		return nil, macaroonsDamaged(m.path(), errCrashed)
+	}
+	if err := m.open(); err != nil {
+		return nil, openError(m.path(), err)
+	}
+
+	return m.store, nil
+}
+
+// errCrashed means that the file is so damaged that reading it cannot go on.
+var errCrashed = errors.New("its pages contradict each other")
+
+// unchanged reports whether the file is still the one of crashed.
+func (m *macaroonStore) unchanged() bool {
+	info, err := os.Stat(m.path())
+
+	return err == nil && os.SameFile(info, m.crashed) &&
+		info.Size() == m.crashed.Size() &&
+		info.ModTime().Equal(m.crashed.ModTime())
+}
+
+// open opens the store. It leaves nothing open if it fails.
+func (m *macaroonStore) open() (err error) {
+	defer func() {
+		if recover() == nil {
+			return
+		}
+		m.crashed, _ = os.Stat(m.path())
+		err = macaroonsDamaged(m.path(), errCrashed)
+	}()
+
+	db, err := kvdb.GetBoltBackend(&kvdb.BoltBackendConfig{
+		DBPath: m.dir, DBFileName: macaroonDBName,
+		DBTimeout: loopdb.DefaultLoopDBTimeout,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("macaroon store: %w (is another loopd "+
-			"running on this directory?)", err)
+		return err
+	}
+	store, err := macaroons.NewRootKeyStorage(db)
+	if err != nil {
+		return errors.Join(err, db.Close())
 	}
 	m.db, m.store = db, store
 
-	return store, nil
+	return nil
 }
 
 // letGo closes the store, if it is open.

@@ -179,6 +179,10 @@ const (
 	// another network, or built without a part that is needed.
 	LndUnsuitable Reason = "LND_UNSUITABLE"
 
+	// MacaroonsDamaged means that the file of loopd's own macaroons, or
+	// loop.macaroon itself, cannot be read.
+	MacaroonsDamaged Reason = "MACAROONS_DAMAGED"
+
 	// BackupAwaited means that the directory is empty and a backup place
 	// has not answered yet: the swap client waits, so that nothing is
 	// bought before the backup that may be there was looked for.
@@ -449,7 +453,7 @@ var explanations = map[Reason]Explanation{
 		"if they do belong together: loop backup create --accept_pair",
 	},
 	WrongLnd: {
-		"The lnd behind loopd is not the one this recovery began with.",
+		"The lnd behind loopd is not the one that it was.",
 		"Nothing was written since.",
 		"point loopd at the first lnd, then: loop recover resume",
 	},
@@ -519,6 +523,12 @@ var explanations = map[Reason]Explanation{
 		"Nothing was started or written.",
 		"update lnd, or point loopd at the right one (--lnd.host, " +
 			"--network); the log says what is missing",
+	},
+	MacaroonsDamaged: {
+		"loopd's own macaroons cannot be read.",
+		"They were left alone, and nothing was started.",
+		"restore the file that the log names, or move it away " +
+			"to have it made anew: loopd goes on by itself",
 	},
 	JournalNewer: {
 		"A newer version of this software wrote recovery.db.",
