@@ -219,6 +219,10 @@ func orderMutants() []*Broken {
 			"restore", wrapState(states.ImportToken, importEarly)),
 		brokenPorts("the gate is opened with the token alone in place",
 			"restore", openEarly),
+		brokenPorts("the row is written beside the swap client",
+			"tokenalone", func(_ *scene, deps *actions.Deps) {
+				deps.Gate = &brokenGate{deps.Gate, true}
+			}),
 		brokenPorts("the rows are not probed", "restore",
 			func(_ *scene, deps *actions.Deps) {
 				deps.Rows = &blindRows{Rows: deps.Rows}

@@ -43,10 +43,34 @@ func Scenarios() []Scenario {
 			prepare: damagedToken,
 		},
 	}
+	scenarios = append(scenarios, halves()...)
 	scenarios = append(scenarios, requests()...)
 	scenarios = append(scenarios, places()...)
 
 	return append(scenarios, stops()...)
+}
+
+// halves are the scenarios in which one half of the generation is in place, and
+// the embedded daemon runs with it until the other one is written.
+func halves() []Scenario {
+	return []Scenario{
+		{
+			Name: "tokenalone", Kind: states.Restore,
+			prepare: func(s *scene) {
+				s.Tokens.Put(s.content.Token)
+			},
+		},
+		{
+			Name: "rowalone", Kind: states.Restore,
+			prepare: func(s *scene) {
+				row, err := s.content.Address.Parameters()
+				if err != nil {
+					panic(err)
+				}
+				s.Rows.Put(row)
+			},
+		},
+	}
 }
 
 // requests are the scenarios in which somebody says what to restore from.
