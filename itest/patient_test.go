@@ -30,6 +30,12 @@ type patient struct {
 	// aside is a directory for what a trouble moves away, or brings.
 	aside string
 
+	// lnd is the patient's own lnd, or nil.
+	lnd *regtest.Lnd
+
+	// other is a second daemon that is part of the trouble, or nil.
+	other *patient
+
 	// logFrom is where in the log the present life begins, in bytes.
 	logFrom int64
 }

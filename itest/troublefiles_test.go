@@ -1,11 +1,13 @@
 package itest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/looprecovery/looprecovery/internal/testkit/regtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -19,6 +21,18 @@ func copyFile(p *patient, name string) {
 		filepath.Join(p.aside, name), data, 0o600,
 	))
 }
+
+// eventually waits until a check passes.
+func eventually(p *patient, what string, check func() error) error {
+	return regtest.Eventually(p.Context(), what, mendTime,
+		func(context.Context) error { return check() })
+}
+
+// join and split make one line of words, and words of one line.
+func join(words []string) string { return strings.Join(words, " ") }
+
+// split undoes join.
+func split(line string) []string { return strings.Fields(line) }
 
 // zeros returns so many of them.
 func zeros(n int) string {

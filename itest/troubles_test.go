@@ -32,6 +32,10 @@ func troubles() []trouble {
 	all = append(all, databaseTroubles()...)
 	all = append(all, journalTroubles()...)
 	all = append(all, placeTroubles()...)
+	all = append(all, credentialTroubles()...)
+	all = append(all, nodeTroubles()...)
+	all = append(all, tokenTroubles()...)
+	all = append(all, processTroubles()...)
 
 	return all
 }

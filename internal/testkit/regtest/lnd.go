@@ -82,6 +82,11 @@ func (l *Lnd) TLSPath() string {
 	return filepath.Join(l.dir, "tls.cert")
 }
 
+// TLSKeyPath is the key of the node's certificate.
+func (l *Lnd) TLSKeyPath() string {
+	return filepath.Join(l.dir, "tls.key")
+}
+
 // MacaroonPath is the macaroon that permits everything.
 func (l *Lnd) MacaroonPath() string {
 	return filepath.Join(l.dir, "data", "chain", "bitcoin", "regtest",
@@ -271,6 +276,25 @@ func (l *Lnd) Destroy() error {
 	}
 
 	return os.RemoveAll(l.dir)
+}
+
+// Recreate destroys the node and makes another one in its place: the same
+// address and directory, from the given words, or with a wallet of its own if
+// there are none. It is what a container does that lost its volume.
+func (l *Lnd) Recreate(ctx context.Context, words []string) error {
+	if err := l.Destroy(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(l.dir, 0o755); err != nil {
+		return err
+	}
+	err := os.WriteFile(l.passwordPath(), []byte(walletPassword), 0o600)
+	if err != nil {
+		return err
+	}
+	l.config.Words = words
+
+	return l.create(ctx)
 }
 
 // disconnect closes our own connection to the node.
