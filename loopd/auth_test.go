@@ -171,7 +171,7 @@ func TestNobodyIsAuthenticatedBeforeUnlock(t *testing.T) {
 		t, func(server *grpc.Server) {
 			newSwapClient(swapClientConfig{}).register(server)
 			recoveryrpc.RegisterRecoveryServer(
-				server, &recoveryService{},
+				server, &recoveryrpc.UnimplementedRecoveryServer{},
 			)
 		}, grpc.UnaryInterceptor(a.unary),
 		grpc.StreamInterceptor(a.stream),

@@ -59,6 +59,8 @@ type RecoveryConfig struct {
 
 	KeySearch uint32 `long:"keysearch" description:"The highest index at which the client key is looked for when a backup, one of the older format, does not tell it."`
 
+	ExitOnPermanent bool `long:"exit_on_permanent" description:"End with the exit code 1, as upstream's loopd does, instead of waiting for somebody to change what keeps the swap client from starting; for supervisors."`
+
 	KeyMargin uint32 `long:"keymargin" description:"The number of keys of the static address family that are skipped after a restore, since HTLC keys leave no trace to scan for."`
 }
 

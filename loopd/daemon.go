@@ -3,13 +3,11 @@ package loopd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 
 	"github.com/btcsuite/btcd/chaincfg"
-	"github.com/lightninglabs/lndclient"
 	upstream "github.com/lightninglabs/loop/loopd"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/chainscan"
@@ -20,6 +18,7 @@ import (
 	"github.com/looprecovery/looprecovery/internal/keeper"
 	"github.com/looprecovery/looprecovery/internal/lndnode"
 	"github.com/looprecovery/looprecovery/internal/owner"
+	"github.com/looprecovery/looprecovery/internal/recoveryserver"
 	"github.com/looprecovery/looprecovery/internal/swapdb"
 	"github.com/looprecovery/looprecovery/lndview"
 	"github.com/looprecovery/looprecovery/recoverydb"
@@ -30,7 +29,8 @@ import (
 // databaseFilename is the journal.
 const databaseFilename = "recovery.db"
 
-// Daemon is our loopd: the embedded daemon and all that is around it.
+// Daemon is our loopd: the embedded daemon and all that is around it. NewDaemon
+// sets every field, and none changes.
 type Daemon struct {
 	cfg    *Config
 	params *chaincfg.Params
@@ -39,25 +39,46 @@ type Daemon struct {
 	shutdown context.Context
 	stop     context.CancelFunc
 
+	// fatal receives the permanent error for which the user wants the
+	// process to end.
+	fatal chan error
+
+	// owner owns the data directory, and on its way the database.
 	owner *owner.Owner
-	auth  *authenticator
-	node  *lndnode.Node
-	gate  *gate.Gate[*embedded]
 
+	// node is lnd; source, keys and chain are ports on it.
+	node   *lndnode.Node
 	source chainscan.Source
+	keys   *lndnode.Keys
+	chain  *lndnode.Chain
 
+	// auth knows the callers, once lnd was unlocked.
+	auth *authenticator
+
+	// database is the embedded daemon's, tokens its token file.
 	database *swapdb.DB
-	journal  *recoverydb.DB
 	tokens   *generation.Files
-	chain    *lndnode.Chain
-	keys     *lndnode.Keys
-	view     *lndview.View
-	keeper   *keeper.Keeper
+
+	// journal is recovery.db, view what of it the embedded daemon is told.
+	journal *recoverydb.DB
+	view    *lndview.View
+
+	// keeper keeps the backups.
+	keeper *keeper.Keeper
+
+	// gate is what the embedded daemon is behind, hold what a recovery has
+	// on it, starter what lets go of it.
+	gate    *gate.Gate[*embedded]
+	hold    *runHold
+	starter *starter
+
+	// engine runs recoveries with deps, recovery is their service.
 	deps     actions.Deps
 	engine   *recoveryfsm.Engine
-	hold     *runHold
-	starter  *starter
-	recovery recoveryService
+	recovery *recoveryserver.Server
+
+	// waiting is why the embedded daemon last was not up.
+	waiting atomic.Pointer[await.State]
 
 	// look is the last look for a backup by the daemon itself, or nil.
 	look atomic.Pointer[actions.Look]
@@ -67,14 +88,19 @@ type Daemon struct {
 }
 
 // NewDaemon returns a daemon for a configuration that upstream's Validate has
-// seen. It ends with the context.
-func NewDaemon(ctx context.Context, cfg *Config) (*Daemon, error) {
-	params, err := lndclient.Network(cfg.Network).ChainParams()
+// seen, in a directory that the owner owns. It opens what needs no lnd; the
+// ports on lnd return transient errors until it is there. It ends with the
+// context.
+func NewDaemon(ctx context.Context, cfg *Config, owner *owner.Owner) (*Daemon,
+	error) {
+
+	node, err := newNode(cfg)
 	if err != nil {
 		return nil, err
 	}
-
-	node, err := newNode(cfg)
+	journal, err := recoverydb.Open(
+		filepath.Join(cfg.DataDir, databaseFilename),
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -82,20 +108,68 @@ func NewDaemon(ctx context.Context, cfg *Config) (*Daemon, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	d := &Daemon{
 		cfg:      cfg,
-		params:   params,
+		params:   node.Params(),
 		shutdown: ctx,
 		stop:     cancel,
-		owner:    newOwner(cfg),
-		auth:     newAuthenticator(cfg.DataDir),
+		fatal:    make(chan error, 1),
+		owner:    owner,
 		node:     node,
 		source:   node.NewSource(),
 		keys:     node.Keys(),
 		chain:    node.Chain(),
+		auth:     newAuthenticator(cfg.DataDir),
+		tokens:   generation.NewFiles(durable.OS(), cfg.DataDir),
+		journal:  journal,
 	}
+	if err := d.assemble(); err != nil {
+		cancel()
+		return nil, errors.Join(err, d.close())
+	}
+
+	return d, nil
+}
+
+// assemble makes the parts that stand on others.
+func (d *Daemon) assemble() error {
+	d.database = d.newDatabase()
+	d.keeper = d.newKeeper(durable.OS())
 	d.gate = newGate(d.startEmbedded, d.inFlight)
 	d.hold = &runHold{gate: d.gate}
 
-	return d, nil
+	// Whoever takes a directory holds what keeps upstream's loopd out.
+	if _, err := d.auth.store.take(); err != nil {
+		return err
+	}
+	view, err := d.newView(d.shutdown)
+	if err != nil {
+		return err
+	}
+	d.view = view
+
+	d.deps = d.newDeps()
+	d.engine = d.newEngine()
+	d.starter = d.newStarter()
+	d.recovery = d.newRecoveryServer()
+
+	return nil
+}
+
+// newDeps returns the ports of the actions.
+func (d *Daemon) newDeps() actions.Deps {
+	return actions.Deps{
+		Backups:    d.keeper,
+		Node:       d.keys,
+		Chain:      d.chain,
+		Tokens:     d.tokens,
+		Rows:       d.database,
+		Gate:       d.hold,
+		Visibility: &visibilityPort{View: d.view, rows: d.database},
+		Scanner:    &scannerPort{daemon: d},
+		Network:    d.cfg.Network,
+		LookAhead:  d.cfg.Recovery.LookAhead,
+		KeyMargin:  d.cfg.Recovery.KeyMargin,
+		IndexBound: d.cfg.Recovery.KeySearch,
+	}
 }
 
 // newNode returns the lnd of a configuration.
@@ -125,67 +199,20 @@ func (d *Daemon) Stop() {
 	d.stop()
 }
 
-// openStores opens what needs no lnd: the journal, the backup places and the
-// token directory. The ports that need lnd return passing errors until it is
-// there.
-func (d *Daemon) openStores() error {
-	if _, err := d.auth.store.take(); err != nil {
-		return err
-	}
-	journal, err := recoverydb.Open(
-		filepath.Join(d.cfg.DataDir, databaseFilename),
-	)
-	if err != nil {
-		return fmt.Errorf("recovery database: %w", err)
-	}
-	d.journal = journal
-
-	files := durable.OS()
-	d.tokens = generation.NewFiles(files, d.cfg.DataDir)
-	d.database = d.newDatabase()
-	d.view, err = d.newView(d.shutdown)
-	if err != nil {
-		return err
-	}
-
-	d.keeper = d.newKeeper(files)
-	d.deps = actions.Deps{
-		Backups:    d.keeper,
-		Node:       d.keys,
-		Chain:      d.chain,
-		Tokens:     d.tokens,
-		Rows:       d.database,
-		Gate:       d.hold,
-		Visibility: &visibilityPort{View: d.view, rows: d.database},
-		Scanner:    &scannerPort{daemon: d},
-		Network:    d.cfg.Network,
-		LookAhead:  d.cfg.Recovery.LookAhead,
-		KeyMargin:  d.cfg.Recovery.KeyMargin,
-		IndexBound: d.cfg.Recovery.KeySearch,
-	}
-	d.engine = d.newEngine()
-	d.starter = d.newStarter()
-	d.recovery.RecoveryServer = d.newRecoveryServer()
-
-	return nil
-}
-
-// closeStores closes what openStores opened, if it was called.
-func (d *Daemon) closeStores() {
-	if d.journal == nil {
-		return
-	}
-	if d.engine != nil {
-		d.engine.Stop()
-	}
+// end ends what uses the stores, and closes them.
+func (d *Daemon) end() error {
+	d.engine.Stop()
 	d.background.Wait()
 	d.node.Close()
-	err := errors.Join(
+
+	return d.close()
+}
+
+// close closes the stores.
+func (d *Daemon) close() error {
+	return errors.Join(
 		d.database.Close(), d.journal.Close(), d.auth.store.letGo(),
 	)
-	if err != nil {
-		log.Errorf("Unable to close the databases: %v", err)
-	}
 }
 
 // work is all that is done behind the ports. It returns when the daemon was
@@ -193,45 +220,44 @@ func (d *Daemon) closeStores() {
 func (d *Daemon) work() error {
 	ctx := d.shutdown
 
-	err := d.owner.AwaitDirectory(ctx, func(reason states.Reason) {
-		d.auth.setReason(reason)
-		d.bar(reason)
-	})
-	if err != nil {
-		return ignoreEnd(ctx, err)
-	}
-	if err := d.openStores(); err != nil {
-		return err
-	}
-
 	// A run is stopped at once, so that it can save that while the rest
 	// comes down.
 	defer context.AfterFunc(ctx, d.engine.Stop)()
 
-	if err := d.unlock(ctx); err != nil {
-		return ignoreEnd(ctx, err)
+	err := d.becomeReady(ctx)
+	if err == nil {
+		d.background.Go(func() { d.keeper.Run(ctx) })
+		d.background.Go(func() { d.starter.run(ctx) })
+		err = d.gate.Run(ctx)
 	}
-	err = d.owner.AwaitDatabase(ctx, func(state await.State) {
-		d.bar(state.Reason)
-	})
-	if err != nil {
-		return ignoreEnd(ctx, err)
+	if ctx.Err() != nil {
+		return nil
+	}
+
+	return err
+}
+
+// becomeReady returns when lnd can be used, callers are known, and the database
+// is ours and in order: neither a decision nor the swap client can be had
+// before.
+func (d *Daemon) becomeReady(ctx context.Context) error {
+	if err := d.unlock(ctx); err != nil {
+		return err
+	}
+	if err := d.owner.AwaitDatabase(ctx, d.noteBarred); err != nil {
+		return err
 	}
 	d.gate.Release(holdOwner)
 
-	// Neither a decision nor the swap client can be had without its
-	// database.
-	err = d.untilReady(ctx, "the swap database", d.database.Check)
+	err := d.untilReady(ctx, "the swap database", d.database.Check)
 	if err != nil {
-		return ignoreEnd(ctx, err)
+		return err
 	}
 	if err := d.tokens.Sweep(); err != nil {
 		log.Warnf("What a crash left behind stays: %v", err)
 	}
-	d.background.Go(func() { d.keeper.Run(ctx) })
-	d.background.Go(func() { d.starter.run(ctx) })
 
-	return ignoreEnd(ctx, d.gate.Run(ctx))
+	return nil
 }
 
 // unlock connects to lnd, keeps the connection from then on, and makes callers
@@ -260,6 +286,13 @@ func (d *Daemon) noteUnknown(state await.State) {
 	if state.Reason != "" {
 		d.auth.setReason(state.Reason)
 	}
+	d.noteDown(state)
+}
+
+// noteBarred lets callers know why the database is not ours.
+func (d *Daemon) noteBarred(state await.State) {
+	d.bar(state.Reason)
+	d.noteDown(state)
 }
 
 // newEngine returns the engine that runs recoveries.
@@ -273,15 +306,6 @@ func (d *Daemon) newEngine() *recoveryfsm.Engine {
 	})
 }
 
-// ignoreEnd returns nil if the error is only that the daemon was stopped.
-func ignoreEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-
-	return err
-}
-
 // untilReady repeats a step until it succeeds, and lets callers know why it
 // does not yet.
 func (d *Daemon) untilReady(ctx context.Context, name string,
@@ -292,9 +316,20 @@ func (d *Daemon) untilReady(ctx context.Context, name string,
 	return loop.Until(ctx, name, step)
 }
 
-// noteDown lets callers know why the embedded daemon is not up.
+// noteDown lets callers know why the embedded daemon is not up. If it needs
+// somebody to change something, and the user wants that, it ends the process:
+// whoever supervises it is to know.
 func (d *Daemon) noteDown(state await.State) {
+	d.waiting.Store(&state)
 	if state.Reason != "" {
 		d.gate.Note(state.Reason)
+	}
+	if !state.Permanent || !d.cfg.Recovery.ExitOnPermanent {
+		return
+	}
+
+	select {
+	case d.fatal <- state.Err:
+	default:
 	}
 }

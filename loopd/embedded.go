@@ -2,9 +2,11 @@ package loopd
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	upstream "github.com/lightninglabs/loop/loopd"
+	"github.com/looprecovery/looprecovery/internal/await"
 	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/internal/recoveryserver"
 	"github.com/looprecovery/looprecovery/internal/swapdb"
@@ -163,6 +165,9 @@ func (d *Daemon) inFlight(ctx context.Context, running *embedded, up bool) (
 // gateView is the gate as the Recovery service sees it.
 type gateView struct {
 	*gate.Gate[*embedded]
+
+	// waiting is why the embedded daemon last was not up.
+	waiting *atomic.Pointer[await.State]
 }
 
 // A compile-time check of the port.
@@ -183,6 +188,11 @@ func (v *gateView) Status() recoveryserver.GateStatus {
 
 	case states.Starting:
 		result.State = recoveryrpc.DaemonState_DAEMON_STARTING
+	}
+
+	waiting := v.waiting.Load()
+	if waiting != nil && waiting.Reason == result.Reason {
+		result.Detail = waiting.Detail
 	}
 
 	return result

@@ -13,19 +13,13 @@ import (
 	"google.golang.org/grpc"
 )
 
-// recoveryService is the Recovery service as it is registered before the
-// stores are open. Nobody is authenticated before they are.
-type recoveryService struct {
-	recoveryrpc.RecoveryServer
-}
-
 // newRecoveryServer returns the Recovery service of this daemon.
 func (d *Daemon) newRecoveryServer() *recoveryserver.Server {
 	return recoveryserver.New(recoveryserver.Config{
 		Engine:  d.engine,
 		Deps:    d.deps,
 		Keeper:  d.keeper,
-		Gate:    &gateView{d.gate},
+		Gate:    &gateView{Gate: d.gate, waiting: &d.waiting},
 		Notices: d.notices,
 		Waiting: func(err error) states.Reason {
 			if errors.Is(err, lndnode.ErrNotReady) {

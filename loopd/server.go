@@ -12,6 +12,7 @@ import (
 	proxy "github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/lightninglabs/loop/looprpc"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
+	"github.com/looprecovery/looprecovery/states"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -38,6 +39,9 @@ type servers struct {
 	grpc *grpc.Server
 	rest *http.Server
 
+	// address is where the gRPC port is.
+	address string
+
 	// cancel ends the proxy's connection to the gRPC port.
 	cancel context.CancelFunc
 
@@ -55,28 +59,81 @@ func (s *servers) fail(err error) {
 	}
 }
 
+// services are what is served on the gRPC port, and through it on the REST port.
+type services struct {
+	// register registers the services. It may be nil.
+	register func(*grpc.Server)
+
+	// unary and stream are passed by each call, in this order, behind what
+	// catches a panic.
+	unary  []grpc.UnaryServerInterceptor
+	stream []grpc.StreamServerInterceptor
+
+	// unknown answers the calls of services that are not registered; nil
+	// for gRPC's own answer.
+	unknown grpc.StreamHandler
+}
+
+// services returns what a daemon serves.
+func (d *Daemon) services() services {
+	return services{
+		register: func(server *grpc.Server) {
+			d.newSwapClient().register(server)
+			recoveryrpc.RegisterRecoveryServer(server, d.recovery)
+		},
+		unary: []grpc.UnaryServerInterceptor{
+			d.auth.unary, d.ownerOnly,
+		},
+		stream: []grpc.StreamServerInterceptor{d.auth.stream},
+	}
+}
+
+// standbyService answers every call with states.Standby.
+func standbyService() services {
+	return services{
+		unknown: func(any, grpc.ServerStream) error {
+			return recoveryrpc.StatusError(states.Standby, "")
+		},
+	}
+}
+
+// newServer returns the gRPC server of some services.
+func newServer(tlsConfig *tls.Config, catcher *catcher,
+	what services) *grpc.Server {
+
+	options := []grpc.ServerOption{
+		grpc.Creds(credentials.NewTLS(tlsConfig)),
+		grpc.ChainUnaryInterceptor(catcher.unary),
+		grpc.ChainUnaryInterceptor(what.unary...),
+		grpc.ChainStreamInterceptor(catcher.stream),
+		grpc.ChainStreamInterceptor(what.stream...),
+	}
+	if what.unknown != nil {
+		options = append(
+			options, grpc.UnknownServiceHandler(what.unknown),
+		)
+	}
+	server := grpc.NewServer(options...)
+	if what.register != nil {
+		what.register(server)
+	}
+
+	return server
+}
+
 // serve opens both ports. From then on every call is answered: with the reason
 // why not, if nothing else.
-func (d *Daemon) serve() (*servers, error) {
-	pair, err := loadTLS(d.cfg)
+func serve(cfg *Config, what services) (*servers, error) {
+	pair, err := loadTLS(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("TLS: %w", err)
 	}
 	tlsConfig := serverTLS(pair)
 
 	s := &servers{failed: make(chan error, maxServerFailures)}
-	catcher := &catcher{fatal: s.fail}
-	s.grpc = grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(tlsConfig)),
-		grpc.ChainUnaryInterceptor(
-			catcher.unary, d.auth.unary, d.ownerOnly,
-		),
-		grpc.ChainStreamInterceptor(catcher.stream, d.auth.stream),
-	)
-	d.newSwapClient().register(s.grpc)
-	recoveryrpc.RegisterRecoveryServer(s.grpc, &d.recovery)
+	s.grpc = newServer(tlsConfig, &catcher{fatal: s.fail}, what)
 
-	listener, err := net.Listen("tcp", d.cfg.RPCListen)
+	listener, err := net.Listen("tcp", cfg.RPCListen)
 	if err != nil {
 		return nil, fmt.Errorf("RPC server: %w", err)
 	}
@@ -86,10 +143,11 @@ func (d *Daemon) serve() (*servers, error) {
 			s.fail(fmt.Errorf("RPC server: %w", err))
 		}
 	}()
-	log.Infof("RPC server listening on %s", listener.Addr())
+	s.address = listener.Addr().String()
+	log.Infof("RPC server listening on %s", s.address)
 
 	err = s.serveREST(
-		d.cfg, listener.Addr(), tlsConfig,
+		cfg, listener.Addr(), tlsConfig,
 		credentials.NewTLS(proxyTLS(pair)),
 	)
 	if err != nil {

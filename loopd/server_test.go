@@ -38,6 +38,21 @@ func serverConfig(t *testing.T) *Config {
 	return &cfg
 }
 
+// ownedDaemon returns a daemon that owns its directory and does nothing.
+func ownedDaemon(t *testing.T, cfg *Config) *Daemon {
+	t.Helper()
+
+	daemon, err := newOwned(t.Context(), cfg, newOwner(cfg))
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		daemon.Stop()
+		require.NoError(t, daemon.end())
+		daemon.owner.Release()
+	})
+
+	return daemon
+}
+
 // serveDaemon opens both ports of a daemon whose lnd is locked, and returns
 // the address of the REST port.
 func serveDaemon(t *testing.T, cfg *Config) string {
@@ -49,10 +64,9 @@ func serveDaemon(t *testing.T, cfg *Config) string {
 	cfg.RESTListen = listener.Addr().String()
 	require.NoError(t, listener.Close())
 
-	daemon, err := NewDaemon(t.Context(), cfg)
-	require.NoError(t, err)
+	daemon := ownedDaemon(t, cfg)
 	daemon.auth.setReason(states.LndLocked)
-	servers, err := daemon.serve()
+	servers, err := serve(cfg, daemon.services())
 	require.NoError(t, err)
 	t.Cleanup(servers.stop)
 
@@ -189,9 +203,7 @@ func TestServeRefused(t *testing.T) {
 	} {
 		cfg := serverConfig(t)
 		spoil(cfg)
-		daemon, err := NewDaemon(t.Context(), cfg)
-		require.NoError(t, err)
-		_, err = daemon.serve()
+		_, err := serve(cfg, standbyService())
 		require.Error(t, err)
 	}
 }
@@ -200,9 +212,7 @@ func TestServeRefused(t *testing.T) {
 func TestRESTDisabled(t *testing.T) {
 	cfg := serverConfig(t)
 	cfg.RESTListen = ""
-	daemon, err := NewDaemon(t.Context(), cfg)
-	require.NoError(t, err)
-	servers, err := daemon.serve()
+	servers, err := serve(cfg, standbyService())
 	require.NoError(t, err)
 	require.Nil(t, servers.rest)
 	servers.stop()
