@@ -36,7 +36,7 @@ var _ recoveryserver.Daemon = (*daemonView)(nil)
 
 // Cause implements recoveryserver.Daemon.
 func (v *daemonView) Cause() error {
-	return nil
+	return v.daemon.node.State().Err
 }
 
 // Notices implements recoveryserver.Daemon.
