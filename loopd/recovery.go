@@ -36,7 +36,12 @@ var _ recoveryserver.Daemon = (*daemonView)(nil)
 
 // Cause implements recoveryserver.Daemon.
 func (v *daemonView) Cause() error {
-	return v.daemon.node.State().Err
+	waiting := v.daemon.waiting.Load()
+	if waiting == nil {
+		return nil
+	}
+
+	return waiting.Err
 }
 
 // Notices implements recoveryserver.Daemon.
