@@ -2,11 +2,9 @@ package loopd
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	upstream "github.com/lightninglabs/loop/loopd"
-	"github.com/looprecovery/looprecovery/internal/await"
 	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/internal/swapdb"
 	"github.com/looprecovery/looprecovery/states"
