@@ -46,7 +46,11 @@ func TestStandbyAnswers(t *testing.T) {
 	_, _, err := d.gate.Enter(t.Context())
 	reason, _ := recoveryrpc.ReasonOf(downStatus(err))
 	require.Equal(t, states.Standby, reason)
-	require.Equal(t, states.Standby, d.gate.Status().Reason)
+	view := &gateView{Gate: d.gate, waiting: &d.waiting}
+	require.Equal(t, recoveryserver.GateStatus{
+		State:  recoveryrpc.DaemonState_DAEMON_DOWN,
+		Reason: states.Standby,
+	}, view.Status())
 
 	_, err = d.owner.TryDirectory()
 	require.NoError(t, err)

@@ -41,7 +41,7 @@ func (a *app) inspectBackup(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	file, err := a.readBackup(path)
+	file, err := readBackup(path)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 
 func main() {
 	a := &app{
-		in:        os.Stdin,
 		out:       os.Stdout,
 		err:       os.Stderr,
 		width:     terminalWidth,

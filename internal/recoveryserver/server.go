@@ -2,13 +2,12 @@ package recoveryserver
 
 import (
 	"context"
-	"sync/atomic"
-	"time"
 
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/recoveryfsm"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
+	"github.com/looprecovery/looprecovery/states"
 )
 
 // Config is everything a Server needs. No field may be nil.
@@ -19,11 +18,19 @@ type Config struct {
 	// Deps are the ports of the actions, with which a restore is planned.
 	Deps actions.Deps
 
-	// Keeper knows the backups, Gate the embedded daemon, and Daemon what
-	// is around it.
+	// Keeper knows the backups.
 	Keeper Keeper
-	Gate   Gate
-	Daemon Daemon
+
+	// Gate knows the embedded daemon.
+	Gate Gate
+
+	// Notices returns the standing warnings, from memory.
+	Notices func() []states.Notice
+
+	// Waiting returns the reason that an error of a port stands for if it
+	// only means that something else is not ready, such as lnd, or the
+	// empty reason.
+	Waiting func(error) states.Reason
 
 	// Params are the parameters of the network that loopd runs on.
 	Params *chaincfg.Params
@@ -43,14 +50,6 @@ type Server struct {
 	cfg    Config
 	engine *recoveryfsm.Engine
 	life   context.Context
-
-	// listing is what the embedded daemon last listed of a result, nil if
-	// it was not asked; asking says that it is being asked.
-	listing atomic.Pointer[listing]
-	asking  atomic.Bool
-
-	// askEvery is the time between two questions for its deposits.
-	askEvery time.Duration
 }
 
 // A compile-time check of the interface.
@@ -58,8 +57,5 @@ var _ recoveryrpc.RecoveryServer = (*Server)(nil)
 
 // New returns a server. It answers as soon as the ports do.
 func New(cfg Config) *Server {
-	return &Server{
-		cfg: cfg, engine: cfg.Engine, life: cfg.Life,
-		askEvery: askEvery,
-	}
+	return &Server{cfg: cfg, engine: cfg.Engine, life: cfg.Life}
 }

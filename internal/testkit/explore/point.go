@@ -162,6 +162,10 @@ func (s *schedule) happen(ctx context.Context, kind Kind) error {
 		s.scene.Crash()
 		return twin.ErrCrashed
 
+	case JournalLost:
+		s.dieLosing()
+		return twin.ErrCrashed
+
 	case RPCError:
 		return errCall
 

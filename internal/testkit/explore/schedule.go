@@ -76,6 +76,9 @@ type schedule struct {
 	reorgs   int
 	seen     []chainscan.Output
 	findings []doctor.Finding
+
+	// losing says that the next process finds no journal.
+	losing bool
 }
 
 // Result is what a schedule led to.
@@ -215,6 +218,7 @@ func (s *schedule) live(ctx context.Context) bool {
 
 	case s.scene.Crashed():
 		s.engine.Stop()
+		s.lose()
 		s.settleNow("dead")
 		s.checkFiles()
 		s.next(ctx)

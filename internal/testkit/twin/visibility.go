@@ -19,6 +19,10 @@ type Visibility struct {
 	// those whose import was new and that no scan has covered.
 	pending, blind map[string]bool
 
+	// unproven says that the memory was lost: the wallet counts as blind
+	// for every script until a scan is published.
+	unproven bool
+
 	// published holds, for each run, the outputs of its scan.
 	published map[string][]chainscan.Output
 }
@@ -82,6 +86,7 @@ func (v *Visibility) Publish(ctx context.Context, runID string,
 
 		v.published[runID] = slices.Clone(result.Outputs)
 		clear(v.blind)
+		v.unproven = false
 
 		return nil
 	})
@@ -100,7 +105,8 @@ func (v *Visibility) Blind(pkScript []byte) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 
-	return v.pending[string(pkScript)] || v.blind[string(pkScript)]
+	return v.unproven || v.pending[string(pkScript)] ||
+		v.blind[string(pkScript)]
 }
 
 // Published returns what a run published, and whether it did.
