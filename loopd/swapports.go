@@ -3,9 +3,12 @@ package loopd
 import (
 	"context"
 	"errors"
+	"fmt"
 
+	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/btcsuite/btcd/txscript"
 	"github.com/btcsuite/btcd/wire"
+	"github.com/lightninglabs/loop/staticaddr/script"
 	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
@@ -91,18 +94,32 @@ func (d *Daemon) addresses(ctx context.Context) ([]string, error) {
 
 	var result []string
 	for _, row := range rows {
-		_, addresses, _, err := txscript.ExtractPkScriptAddrs(
-			row.PkScript, d.params,
-		)
+		address, err := addressOf(row, d.params)
 		if err != nil {
 			return nil, err
 		}
-		for _, address := range addresses {
-			result = append(result, address.EncodeAddress())
-		}
+		result = append(result, address)
 	}
 
 	return result, nil
+}
+
+// addressOf returns the address of a row as upstream writes it.
+func addressOf(row *script.Parameters, params *chaincfg.Params) (string,
+	error) {
+
+	_, addresses, _, err := txscript.ExtractPkScriptAddrs(
+		row.PkScript, params,
+	)
+	if err != nil {
+		return "", err
+	}
+	if len(addresses) != 1 {
+		return "", fmt.Errorf("the script %x has no address",
+			row.PkScript)
+	}
+
+	return addresses[0].EncodeAddress(), nil
 }
 
 // protectAddress makes sure that the address in place has its backup wherever
