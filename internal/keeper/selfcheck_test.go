@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,9 +30,11 @@ func TestSelfCheck(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(s *scene) {
-				shift := time.Duration(0)
+				var shift atomic.Int64
 				s.cfg.Now = func() time.Time {
-					return time.Now().Add(shift)
+					return time.Now().Add(time.Duration(
+						shift.Load(),
+					))
 				}
 				s.cfg.CheckInterval = time.Hour
 				s.restart()
@@ -41,7 +44,7 @@ func TestSelfCheck(t *testing.T) {
 				require.Len(s, s.copies(twin.SecondDir), 1)
 				require.Empty(s, s.warnings())
 
-				shift = jump
+				shift.Store(int64(jump))
 				path := s.copies(twin.SecondDir)[0]
 				s.world.Disk.Write(path, []byte("torn"))
 				time.Sleep(time.Hour - lookInterval)
@@ -75,9 +78,14 @@ func TestSelfCheckNever(t *testing.T) {
 // soon as lnd answers.
 func TestSelfCheckWithoutLnd(t *testing.T) {
 	run(t, func(s *scene) {
+		var answers atomic.Bool
 		keys := s.cfg.Keys
-		s.cfg.Keys = func(context.Context) (backup.Keys, error) {
-			return backup.Keys{}, errDisk
+		s.cfg.Keys = func(ctx context.Context) (backup.Keys, error) {
+			if !answers.Load() {
+				return backup.Keys{}, errDisk
+			}
+
+			return keys(ctx)
 		}
 		s.cfg.CheckInterval = time.Hour
 		s.restart()
@@ -86,7 +94,7 @@ func TestSelfCheckWithoutLnd(t *testing.T) {
 		require.Equal(s, []states.Warning{states.WarnNotProtected},
 			s.warnings())
 
-		s.keeper.cfg.Keys = keys
+		answers.Store(true)
 		time.Sleep(copyRetryInterval)
 		synctest.Wait()
 		require.Empty(s, s.warnings())
