@@ -68,7 +68,7 @@ func TestStoryHStatus(t *testing.T) {
 	s.lose(loopd)
 
 	s.start(loopd)
-	s.says(loopd, 0, "none was ever begun")
+	s.says(loopd, 0, "none was begun")
 	result := s.cli(
 		loopd, "recover", "--backup_file", s.keep(corrupt(saved)),
 	)

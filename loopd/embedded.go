@@ -2,15 +2,11 @@ package loopd
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	upstream "github.com/lightninglabs/loop/loopd"
-	"github.com/looprecovery/looprecovery/internal/await"
 	"github.com/looprecovery/looprecovery/internal/gate"
-	"github.com/looprecovery/looprecovery/internal/recoveryserver"
 	"github.com/looprecovery/looprecovery/internal/swapdb"
-	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 )
 
@@ -160,40 +156,4 @@ func (d *Daemon) inFlight(ctx context.Context, running *embedded, up bool) (
 	}
 
 	return busyTask(ctx, running)
-}
-
-// gateView is the gate as the Recovery service sees it.
-type gateView struct {
-	*gate.Gate[*embedded]
-
-	// waiting is why the embedded daemon last was not up.
-	waiting *atomic.Pointer[await.State]
-}
-
-// A compile-time check of the port.
-var _ recoveryserver.Gate = (*gateView)(nil)
-
-// Status implements recoveryserver.Gate.
-func (v *gateView) Status() recoveryserver.GateStatus {
-	result := recoveryserver.GateStatus{
-		State:  recoveryrpc.DaemonState_DAEMON_DOWN,
-		Reason: v.Gate.Status().Reason,
-	}
-	switch result.Reason {
-	case "":
-		result.State = recoveryrpc.DaemonState_DAEMON_UP
-
-	case states.RecoveryActive:
-		result.State = recoveryrpc.DaemonState_DAEMON_HELD
-
-	case states.Starting:
-		result.State = recoveryrpc.DaemonState_DAEMON_STARTING
-	}
-
-	waiting := v.waiting.Load()
-	if waiting != nil && waiting.Reason == result.Reason {
-		result.Detail = waiting.Detail
-	}
-
-	return result
 }

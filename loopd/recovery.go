@@ -2,11 +2,10 @@ package loopd
 
 import (
 	"context"
-	"errors"
 	"slices"
 
-	"github.com/looprecovery/looprecovery/internal/await"
-	"github.com/looprecovery/looprecovery/internal/lndnode"
+	"github.com/lightninglabs/loop/looprpc"
+	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/internal/recoveryserver"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
@@ -19,27 +18,67 @@ func (d *Daemon) newRecoveryServer() *recoveryserver.Server {
 		Engine:  d.engine,
 		Deps:    d.deps,
 		Keeper:  d.keeper,
-		Gate:    &gateView{Gate: d.gate, waiting: &d.waiting},
-		Notices: d.notices,
-		Waiting: func(err error) states.Reason {
-			if errors.Is(err, lndnode.ErrNotReady) {
-				return await.NewState(err).Reason
-			}
-
-			return ""
-		},
+		Gate:    d.gate,
+		Daemon:  &daemonView{daemon: d},
 		Params:  d.params,
 		Version: Version(),
 		Life:    d.shutdown,
 	})
 }
 
-// notices returns what stands in the way of safety, from memory.
-func (d *Daemon) notices() []states.Notice {
+// daemonView is this daemon as the Recovery service sees it.
+type daemonView struct {
+	daemon *Daemon
+}
+
+// A compile-time check of the port.
+var _ recoveryserver.Daemon = (*daemonView)(nil)
+
+// Cause implements recoveryserver.Daemon.
+func (v *daemonView) Cause() error {
+	waiting := v.daemon.waiting.Load()
+	if waiting == nil {
+		return nil
+	}
+
+	return waiting.Err
+}
+
+// Notices implements recoveryserver.Daemon.
+func (v *daemonView) Notices() []states.Notice {
+	d := v.daemon
+
 	return slices.Concat(
 		d.keeper.Notices(), d.starter.notices(),
 		d.journal.Report().Notices(), d.blindNotices(),
 	)
+}
+
+// LastLook implements recoveryserver.Daemon.
+func (v *daemonView) LastLook() *actions.Look {
+	return v.daemon.look.Load()
+}
+
+// Deposits implements recoveryserver.Daemon.
+func (v *daemonView) Deposits(ctx context.Context) ([]string, error) {
+	running, done, err := v.daemon.gate.Enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+
+	answer, err := running.ListStaticAddressDeposits(
+		ctx, &looprpc.ListStaticAddressDepositsRequest{},
+	)
+	if err != nil {
+		return nil, err
+	}
+	var outpoints []string
+	for _, deposit := range answer.FilteredDeposits {
+		outpoints = append(outpoints, deposit.Outpoint)
+	}
+
+	return outpoints, nil
 }
 
 // ownerOnly refuses the calls that only an owner may answer, with the reason

@@ -100,11 +100,9 @@ func TestPermanentErrorsAreTold(t *testing.T) {
 	daemon.noteDown(await.NewState(errBroken))
 	require.Empty(t, daemon.fatal)
 
-	view := &gateView{Gate: daemon.gate, waiting: &daemon.waiting}
-	status := view.Status()
-	require.Equal(t, recoveryrpc.DaemonState_DAEMON_DOWN, status.State)
-	require.Equal(t, states.DatabaseDirty, status.Reason)
-	require.Equal(t, errBroken.Detail, status.Detail)
+	view := &daemonView{daemon: daemon}
+	require.ErrorIs(t, view.Cause(), errBroken)
+	require.Equal(t, states.DatabaseDirty, daemon.gate.Status().Reason)
 }
 
 // TestStandbyOfTheDirectory checks what a daemon answers that waits for a

@@ -13,6 +13,9 @@ import (
 // app is the command line with everything it needs from outside, so that tests
 // can run it as a whole.
 type app struct {
+	// in is standard input.
+	in io.Reader
+
 	// out and err receive what standard output and error receive.
 	out, err io.Writer
 

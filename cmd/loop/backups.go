@@ -68,7 +68,7 @@ func (a *app) backupCreate() *cli.Command {
 		Description: "Makes sure that every place holds a backup of " +
 			"the L402 token and static address\nin use, and says " +
 			"how it went in each. What is there is left as it is.",
-		Flags:  []cli.Flag{jsonFlag()},
+		Flags:  []cli.Flag{acceptPairFlag(), yesFlag(), jsonFlag()},
 		Action: a.createBackup,
 	}
 }
@@ -112,7 +112,7 @@ func (a *app) verifyBackup(ctx context.Context, cmd *cli.Command) error {
 		return a.verifyAll(ctx, cmd)
 	}
 
-	file, err := readBackup(path)
+	file, err := a.readBackup(path)
 	if err != nil {
 		return err
 	}
@@ -173,31 +173,6 @@ func verdictStatus(verdict string) error {
 	}
 
 	return exitStatus(code)
-}
-
-// createBackup writes the backup wherever it is missing.
-func (a *app) createBackup(ctx context.Context, cmd *cli.Command) error {
-	if err := noArguments(cmd); err != nil {
-		return err
-	}
-	response, err := ask(
-		ctx, cmd, judgeTimeout, recoveryrpc.RecoveryClient.CreateBackup,
-		&recoveryrpc.CreateBackupRequest{},
-	)
-	if err != nil {
-		return err
-	}
-
-	if cmd.Bool(jsonName) {
-		err = printJSON(a.out, response)
-	} else {
-		err = a.print(placesText(response.GetPlaces()))
-	}
-	if err != nil {
-		return err
-	}
-
-	return placesStatus(response.GetPlaces())
 }
 
 // placesText tells how publishing a backup went in each place.

@@ -158,16 +158,22 @@ func readBounded(path string, limit int64) ([]byte, error) {
 		_ = file.Close()
 	}()
 
-	content, err := io.ReadAll(io.LimitReader(file, limit+1))
+	content, err := readLimited(file, limit)
 	if err != nil {
-		return nil, err
-	}
-	if int64(len(content)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path,
-			limit)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 
 	return content, nil
+}
+
+// readLimited reads all of a stream that is at most limit bytes long.
+func readLimited(from io.Reader, limit int64) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(from, limit+1))
+	if err == nil && int64(len(content)) > limit {
+		err = fmt.Errorf("larger than %d bytes", limit)
+	}
+
+	return content, err
 }
 
 // macaroonCredential sends a macaroon with every call. Each call gets a copy

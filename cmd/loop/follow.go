@@ -24,6 +24,10 @@ const (
 	maxDelay   = 10 * time.Second
 )
 
+// listLimit is how long the end of a stream is waited for after the end of the
+// run: loopd asks the swap client for its deposits meanwhile.
+const listLimit = 40 * time.Second
+
 // errEnded is returned if loopd ended the stream of a run that goes on.
 var errEnded = errors.New("loopd ended the stream")
 
@@ -48,6 +52,10 @@ type follower struct {
 	// id is the run's, next the number of the event that is due next.
 	id   string
 	next uint64
+
+	// over is the run once there are no more events to come: what is still
+	// waited for is whether the swap client lists its deposits.
+	over *recoveryrpc.Run
 }
 
 // follow shows a run until it ends, is blocked, or the user interrupts. The
@@ -105,6 +113,10 @@ func (f *follower) run(ctx context.Context) (*recoveryrpc.Run, error) {
 	for {
 		received, last, err := f.stream(ctx)
 		switch {
+		// The run was seen to its end, whatever came after.
+		case f.over != nil && ctx.Err() == nil:
+			return f.over, nil
+
 		case last != nil:
 			return last, nil
 
@@ -165,10 +177,25 @@ func (f *follower) stream(ctx context.Context) (bool, *recoveryrpc.Run,
 			}
 		}
 
-		if f.isOver(update.GetRun()) {
-			return true, update.GetRun(), nil
+		run := update.GetRun()
+		if !f.isOver(run) {
+			continue
 		}
+		if !awaitsListing(run) {
+			return true, run, nil
+		}
+		if f.over == nil {
+			defer time.AfterFunc(listLimit, cancel).Stop()
+		}
+		f.over = run
 	}
+}
+
+// awaitsListing reports whether a run has found deposits of which loopd has not
+// said yet whether the swap client lists them.
+func awaitsListing(run *recoveryrpc.Run) bool {
+	return states.State(run.GetState()) == states.Reconciled &&
+		run.GetFinished() && !allListed(run) && hasUnspent(run)
 }
 
 // isNew reports whether an update was not shown before, and notes its event.

@@ -41,7 +41,7 @@ func (a *app) inspectBackup(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	file, err := readBackup(path)
+	file, err := a.readBackup(path)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 func main() {
 	a := &app{
+		in:        os.Stdin,
 		out:       os.Stdout,
 		err:       os.Stderr,
 		width:     terminalWidth,

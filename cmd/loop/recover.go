@@ -29,6 +29,9 @@ const (
 	maxRunsName    = "max_runs"
 )
 
+// standardInput is what standard input is called where a file is wanted.
+const standardInput = "-"
+
 // tokenIDSize is the size of a token's id in bytes.
 const tokenIDSize = 32
 
@@ -74,7 +77,8 @@ func (a *app) recover() *cli.Command {
 				Name: backupFileName, Local: true,
 				TakesFile: true,
 				Usage: "restore from this `FILE` of this " +
-					"machine; it is sent to loopd",
+					"machine, - for standard input; it " +
+					"is sent to loopd",
 			},
 			&cli.StringFlag{
 				Name: tokenIDName, Local: true,
@@ -111,8 +115,8 @@ func (a *app) recoverStatus() *cli.Command {
 		ArgsUsage: "[RECOVERY_ID]",
 		Description: "Shows the latest recovery, or the one with " +
 			"the given id. The exit code is 0 if it\nis under " +
-			"way or reconciled, 3 if it is blocked, 4 if it was " +
-			"cancelled.",
+			"way or reconciled, 3 if it is blocked or the swap " +
+			"client waits for you, 4 if\nit was cancelled.",
 		Flags:  []cli.Flag{watchFlag(), jsonFlag()},
 		Action: a.status,
 	}
@@ -232,7 +236,7 @@ func (a *app) startRestore(ctx context.Context, cmd *cli.Command) error {
 	}
 	switch {
 	case cmd.IsSet(backupFileName):
-		file, err := readBackup(path)
+		file, err := a.readBackup(path)
 		if err != nil {
 			return err
 		}
@@ -261,7 +265,11 @@ func (a *app) startRestore(ctx context.Context, cmd *cli.Command) error {
 
 // readBackup reads a backup file of this machine. Whether it is one is for
 // loopd to judge: it has the key.
-func readBackup(path string) (*recoveryrpc.BackupFile, error) {
+func (a *app) readBackup(path string) (*recoveryrpc.BackupFile, error) {
+	if path == standardInput {
+		return a.readSent()
+	}
+
 	path = expandPath(path)
 	content, err := readBounded(path, recoveryrpc.MaxBackupFile)
 	if err != nil {
@@ -283,6 +291,22 @@ func readBackup(path string) (*recoveryrpc.BackupFile, error) {
 	return &recoveryrpc.BackupFile{
 		Name: filepath.Base(path), Content: content,
 	}, nil
+}
+
+// readSent reads a backup file from standard input. It has no name.
+func (a *app) readSent() (*recoveryrpc.BackupFile, error) {
+	content, err := readLimited(a.in, recoveryrpc.MaxBackupFile)
+	if err != nil {
+		return nil, &userError{
+			code:      exitFailure,
+			what:      fmt.Sprintf("standard input: %v", err),
+			untouched: "Nothing was sent to loopd.",
+			next:      "loop backup list",
+			cause:     err,
+		}
+	}
+
+	return &recoveryrpc.BackupFile{Content: content}, nil
 }
 
 // start begins a run and follows it.
@@ -345,7 +369,7 @@ func (a *app) status(ctx context.Context, cmd *cli.Command) error {
 		call, &recoveryrpc.GetRecoveryRequest{Id: id},
 	)
 	if err != nil {
-		return err
+		return unansweredStatus(err)
 	}
 
 	run := response.GetRun()
@@ -363,7 +387,21 @@ func (a *app) status(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 
-	return runStatus(run)
+	if err := runStatus(run); err != nil {
+		return err
+	}
+
+	return daemonStatus(response.GetDaemon())
+}
+
+// daemonStatus returns the exit status that the state of the swap client calls
+// for, or nil.
+func daemonStatus(daemon *recoveryrpc.DaemonStatus) error {
+	if daemon.GetNeedsPerson() {
+		return exitStatus(exitBlocked)
+	}
+
+	return nil
 }
 
 // resume leads a blocked run on and follows it.

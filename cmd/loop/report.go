@@ -36,8 +36,9 @@ func statusText(response *recoveryrpc.GetRecoveryResponse) string {
 	if run := response.GetRun(); run != nil {
 		r.WriteString(runText(run))
 	} else {
-		r.line("Recovery", "none was ever begun here")
+		r.line("Recovery", noRunText(response))
 	}
+	r.look(response.GetLastLook())
 
 	r.WriteString("\n")
 	r.daemon(response.GetDaemon())
@@ -97,6 +98,7 @@ func runText(run *recoveryrpc.Run) string {
 	r.line("Changed", changedText(run.GetEffects()))
 	r.outputs(run)
 	r.next(run)
+	r.listing(run)
 
 	return r.String()
 }
@@ -344,8 +346,11 @@ func nextSteps(run *recoveryrpc.Run) []string {
 	}
 
 	for _, other := range run.GetBackup().GetOthers() {
-		steps = append(steps, "another generation has a backup: loop "+
-			"recover --token_id "+other)
+		steps = append(steps, "another generation has a backup, "+
+			"token "+other+"; keep it: one directory holds one "+
+			"generation. To look at it, start a second loopd with "+
+			"a --loopdir of its own, and there: loop recover "+
+			"--token_id "+other)
 	}
 
 	return steps

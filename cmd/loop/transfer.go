@@ -149,7 +149,7 @@ func (a *app) importBackup(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	file, err := readBackup(path)
+	file, err := a.readBackup(path)
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,8 @@ func (a *app) importBackup(ctx context.Context, cmd *cli.Command) error {
 		err = printJSON(a.out, response)
 	} else {
 		err = a.print(placesText(response.GetPlaces()) + fmt.Sprintf(
-			"\nTo restore it: loop recover --token_id %s\n",
+			"\nTo restore it where no token is in place: loop "+
+				"recover --token_id %s\n",
 			clean(response.GetBackup().GetTokenId()),
 		))
 	}

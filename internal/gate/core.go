@@ -109,10 +109,18 @@ func (c *core) join(holder Holder) bool {
 	if !slices.ContainsFunc(c.claims, inForce) {
 		return false
 	}
-	c.claims = slices.DeleteFunc(c.claims, func(claim claim) bool {
-		return claim.Name == holder.Name
-	})
-	c.hold(holder)
+	i := c.indexOf(holder.Name)
+	switch {
+	case i < 0:
+		c.hold(holder)
+
+	case c.claims[i].stage == holding:
+		c.claims[i].Reason = holder.Reason
+
+	default:
+		c.claims = slices.Delete(c.claims, i, i+1)
+		c.hold(holder)
+	}
 
 	return true
 }

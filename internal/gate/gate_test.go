@@ -203,6 +203,19 @@ func TestJoin(t *testing.T) {
 	}, Holder{Name: "begin"})
 }
 
+// TestJoinWhileAsked checks that joining decides a hold that is being asked for.
+func TestJoinWhileAsked(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.asking = func(ctx context.Context, _ bool) { <-ctx.Done() }
+		asked := r.hold(t.Context(), "run")
+		require.True(t, r.Join(Holder{"run", states.RecoveryActive}))
+		require.ErrorIs(t, <-asked, ErrReleased)
+
+		r.Release("begin")
+		r.requireState(t, Down, states.RecoveryActive)
+	}, Holder{Name: "begin"})
+}
+
 // TestReasons checks that callers are told the newest reason there is: a
 // holder's, or what was noted while no holder gives one.
 func TestReasons(t *testing.T) {

@@ -3,6 +3,7 @@ package gate
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +62,12 @@ func (w world) clone() world {
 	w.cleared = cloneSet(w.cleared)
 
 	return w
+}
+
+// admits reports whether a call may reach the daemon.
+func (w *world) admits() bool {
+	return w.alive && !w.told && !w.ended && len(w.wants) == 0 &&
+		len(w.holds) == 0
 }
 
 // forget is the end of a run's hold.
@@ -286,8 +293,7 @@ func (g gateUnderTest) crash(n *node) error {
 // call is a call that wants to reach the daemon.
 func (g gateUnderTest) call(n *node) error {
 	w := &n.world
-	may := w.alive && !w.told && !w.ended && len(w.wants) == 0 &&
-		len(w.holds) == 0
+	may := w.admits()
 	admitted := g.enter(&n.core)
 	if admitted {
 		w.calls = append(w.calls, w.life)
@@ -452,6 +458,11 @@ func (g gateUnderTest) walk(n *node, depth int, path []string) (int, error) {
 		if err != nil {
 			return count, fmt.Errorf("%s: %w",
 				strings.Join(path, ", "), err)
+		}
+		// What changes nothing need not be followed.
+		if reflect.DeepEqual(n, next) {
+			count++
+			continue
 		}
 		more, err := g.walk(next, depth-1, path)
 		count += more

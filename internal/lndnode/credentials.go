@@ -198,6 +198,23 @@ var wanted = []permission{
 	{"invoices", "write", []string{"/invoicesrpc.Invoices/AddHoldInvoice"}},
 }
 
+// Permissions returns what is held against a macaroon: the permission that lnd is
+// taken to ask for before it answers each method, by its full name. A test holds
+// it against a real lnd.
+func Permissions() map[string]bakery.Op {
+	all := make(map[string]bakery.Op)
+	for _, permission := range slices.Concat(needed, wanted) {
+		for _, method := range permission.methods {
+			all[method] = bakery.Op{
+				Entity: permission.entity,
+				Action: permission.action,
+			}
+		}
+	}
+
+	return all
+}
+
 // lacks returns which of some permissions a macaroon does not give. A method is
 // permitted by its permission or by its name.
 func lacks(ops []bakery.Op, permissions []permission) string {

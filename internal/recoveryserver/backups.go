@@ -1,6 +1,7 @@
 package recoveryserver
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,7 +21,7 @@ func (s *Server) ListBackups(ctx context.Context,
 	error) {
 
 	files, err := s.cfg.Keeper.JudgeAll(ctx)
-	places := PlaceErrors(err)
+	places := keeper.PlaceErrors(err)
 	if err != nil && len(places) == 0 {
 		return nil, s.rpcError(err)
 	}
@@ -28,10 +29,7 @@ func (s *Server) ListBackups(ctx context.Context,
 	resp := &recoveryrpc.ListBackupsResponse{}
 	for _, place := range places {
 		resp.PlaceErrors = append(
-			resp.PlaceErrors, &recoveryrpc.PlaceError{
-				Place: place.Place,
-				Error: place.Err.Error(),
-			},
+			resp.PlaceErrors, marshalPlaceError(place),
 		)
 	}
 	for _, file := range files {
@@ -131,22 +129,48 @@ func (s *Server) inspect(ctx context.Context,
 
 // CreateBackup implements recoveryrpc.RecoveryServer.
 func (s *Server) CreateBackup(ctx context.Context,
-	_ *recoveryrpc.CreateBackupRequest) (
+	req *recoveryrpc.CreateBackupRequest) (
 	*recoveryrpc.CreateBackupResponse, error) {
+
+	resp := &recoveryrpc.CreateBackupResponse{}
+	if req.AcceptPair {
+		evidence, err := s.acceptPair(ctx)
+		if err != nil {
+			return nil, err
+		}
+		resp.Pair = marshalPair(evidence)
+	}
 
 	report, err := s.cfg.Keeper.Create(ctx)
 	switch {
 	// How it went in each place is the answer.
 	case report != nil && len(report.Places) > 0:
-		return &recoveryrpc.CreateBackupResponse{
-			Places: marshalPlaces(*report),
-		}, nil
+		resp.Places = marshalPlaces(*report)
+		return resp, nil
 
 	case err != nil:
 		return nil, s.rpcError(err)
 	}
 
 	return nil, recoveryrpc.StatusError(states.NothingToBackUp, "")
+}
+
+// acceptPair takes a person's word that token and address belong together, and
+// returns what is known about them.
+func (s *Server) acceptPair(ctx context.Context) (*keeper.Evidence, error) {
+	if err := s.cfg.Keeper.AcceptPair(ctx); err != nil {
+		return nil, s.rpcError(err)
+	}
+	evidence, err := s.cfg.Keeper.PairEvidence(ctx)
+	switch {
+	case err != nil:
+		return nil, s.rpcError(err)
+
+	case evidence == nil:
+		return nil, recoveryrpc.StatusError(states.NothingToBackUp, "")
+	}
+
+	return evidence, nil
 }
 
 // ExportBackup implements recoveryrpc.RecoveryServer.
@@ -194,7 +218,7 @@ func (s *Server) choose(ctx context.Context, wanted string,
 	format backup.Format) (*backup.Entry, error) {
 
 	files, err := s.cfg.Keeper.JudgeAll(ctx)
-	if err != nil && len(PlaceErrors(err)) == 0 {
+	if err != nil && len(keeper.PlaceErrors(err)) == 0 {
 		return nil, s.rpcError(err)
 	}
 	files = slices.DeleteFunc(files, func(file keeper.Judged) bool {
@@ -253,9 +277,7 @@ func (s *Server) ImportBackup(ctx context.Context,
 		return nil, err
 	}
 	if entry.Verdict != backup.OK {
-		return nil, recoveryrpc.StatusError(
-			entry.Verdict.Reason(), entry.Detail,
-		)
+		return nil, refuseFile(entry)
 	}
 
 	// The index of the client key is known by now.
@@ -274,6 +296,9 @@ func (s *Server) ImportBackup(ctx context.Context,
 	}, nil
 }
 
+// sentUnnamed is what a file that was sent without a name is called.
+const sentUnnamed = "the file that was sent"
+
 // judgeSent judges a file that a client sent, without storing it.
 func (s *Server) judgeSent(ctx context.Context,
 	file *recoveryrpc.BackupFile) (backup.Entry, error) {
@@ -281,12 +306,24 @@ func (s *Server) judgeSent(ctx context.Context,
 	if len(file.GetContent()) == 0 {
 		return backup.Entry{}, badRequest("the backup file is empty")
 	}
-	entry, err := s.cfg.Keeper.JudgeBytes(
-		ctx, file.GetName(), file.GetContent(),
-	)
+	name := cmp.Or(file.GetName(), sentUnnamed)
+	entry, err := s.cfg.Keeper.JudgeBytes(ctx, name, file.GetContent())
 	if err != nil {
 		return entry, s.rpcError(err)
 	}
 
 	return entry, nil
+}
+
+// refuseFile says what is wrong with a file that is not in order.
+func refuseFile(entry backup.Entry) error {
+	detail := entry.Path
+	if entry.Detail != "" {
+		detail += ": " + entry.Detail
+	}
+
+	// A verdict that is not in the list cannot be trusted either.
+	return recoveryrpc.StatusError(
+		cmp.Or(entry.Verdict.Reason(), states.NotABackup), detail,
+	)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/internal/keeper"
 	"github.com/looprecovery/looprecovery/recoveryfsm"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
@@ -21,6 +22,26 @@ func stamp(when time.Time) *timestamppb.Timestamp {
 	}
 
 	return timestamppb.New(when)
+}
+
+// marshalUpdate renders what a subscriber is told.
+func (s *Server) marshalUpdate(
+	update recoveryfsm.Update) *recoveryrpc.RecoveryUpdate {
+
+	message := &recoveryrpc.RecoveryUpdate{Run: s.marshalRun(update.Run)}
+	if update.Event != nil {
+		message.Event = marshalEvent(*update.Event)
+	}
+
+	return message
+}
+
+// marshalRun renders a run, and what is known of its deposits.
+func (s *Server) marshalRun(run recoveryfsm.Run) *recoveryrpc.Run {
+	result := marshalRun(run)
+	result.Deposits = s.listed(run)
+
+	return result
 }
 
 // marshalRun renders a run.
@@ -57,22 +78,29 @@ func marshalRun(run recoveryfsm.Run) *recoveryrpc.Run {
 		result.Untouched = explanation.Untouched
 		result.NextCommand = explanation.Next
 	}
-	if progress := run.Progress; progress != nil {
-		result.Progress = &recoveryrpc.Progress{
-			Height:          progress.Height,
-			Birthday:        progress.Birthday,
-			Tip:             progress.Tip,
-			Pass:            progress.Pass,
-			Outputs:         uint32(progress.Outputs),
-			BlocksPerSecond: progress.BlocksPerSecond,
-			EtaSeconds:      uint64(progress.ETA.Seconds()),
-		}
-	}
+	result.Progress = marshalProgress(run.Progress)
 	result.Backup = marshalLocated(facts.Located)
 	result.Generation = marshalGeneration(facts.Generation)
 	result.Coverage = marshalCoverage(facts.Coverage)
 
 	return result
+}
+
+// marshalProgress renders how far a scan has come, or nil.
+func marshalProgress(progress *recoveryfsm.Progress) *recoveryrpc.Progress {
+	if progress == nil {
+		return nil
+	}
+
+	return &recoveryrpc.Progress{
+		Height:          progress.Height,
+		Birthday:        progress.Birthday,
+		Tip:             progress.Tip,
+		Pass:            progress.Pass,
+		Outputs:         uint32(progress.Outputs),
+		BlocksPerSecond: progress.BlocksPerSecond,
+		EtaSeconds:      uint64(progress.ETA.Seconds()),
+	}
 }
 
 // marshalLocated renders the chosen file, or nil.
@@ -197,6 +225,25 @@ func marshalBackup(entry backup.Entry) *recoveryrpc.Backup {
 	}
 
 	return result
+}
+
+// marshalPlaceError renders a place that could not be read.
+func marshalPlaceError(err *backup.PlaceError) *recoveryrpc.PlaceError {
+	return &recoveryrpc.PlaceError{
+		Place: err.Place, Error: err.Err.Error(),
+	}
+}
+
+// marshalPair renders what is known about a pair.
+func marshalPair(evidence *keeper.Evidence) *recoveryrpc.PairEvidence {
+	return &recoveryrpc.PairEvidence{
+		TokenId:       hex.EncodeToString(evidence.TokenID[:]),
+		TokenCreated:  stamp(evidence.TokenCreated),
+		AddressHeight: evidence.Height,
+		BlockTime:     stamp(evidence.BlockTime),
+		NextBlockTime: stamp(evidence.NextBlockTime),
+		Proof:         string(evidence.Proof),
+	}
 }
 
 // marshalPlaces renders how publishing a backup went.

@@ -71,7 +71,7 @@ func (s *Server) plan(ctx context.Context, deps actions.Deps,
 	if err != nil {
 		return actions.Plan{}, err
 	}
-	if unfinished != nil {
+	if unfinished != nil && !unfinished.GivesWay(request) {
 		return actions.Plan{
 			At: states.Start,
 			Obstacle: &actions.BlockError{

@@ -3,20 +3,20 @@ package recoveryserver
 import (
 	"context"
 
+	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/backup"
+	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/internal/keeper"
-	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 )
 
-// Keeper looks after the backups. All of its methods but Behind may take as
-// long as the slowest backup place is allowed to; errors are passing unless
-// stated.
+// Keeper looks after the backups: *keeper.Keeper, which says more about each
+// method. Behind reads memory only; every other one may take as long as the
+// slowest place is allowed to.
 type Keeper interface {
-	// JudgeAll reads and judges every copy in every place, ordered by
-	// generation, the newest first. Places that could not be read are an
-	// error that joins *backup.PlaceError only; what could be read is
-	// returned beside it.
+	// JudgeAll judges every copy in every place. Places that could not be
+	// read are an error that joins *backup.PlaceError only; what could be
+	// read is returned beside it.
 	JudgeAll(ctx context.Context) ([]keeper.Judged, error)
 
 	// JudgeBytes judges a file that a client sent, and stores nothing.
@@ -38,34 +38,49 @@ type Keeper interface {
 
 	// Export returns a backup as bytes of a format, with its name.
 	Export(ctx context.Context, entry backup.Entry, format backup.Format) (
-		name string, data []byte, err error)
+		string, []byte, error)
 
 	// Behind returns the places that lack the backup of the generation in
-	// place, from memory.
+	// place.
 	Behind() []keeper.Lag
+
+	// PairEvidence returns what is known about whether token and address
+	// in place belong together, nil if one of the two is missing.
+	PairEvidence(ctx context.Context) (*keeper.Evidence, error)
+
+	// AcceptPair records that a person says that they do.
+	AcceptPair(ctx context.Context) error
 }
 
-// A compile-time check that the keeper is one.
+// A compile-time check of the port.
 var _ Keeper = (*keeper.Keeper)(nil)
 
-// Gate is what the service sees of the gate that the embedded daemon is behind.
+// Gate is what the service sees of the gate that the embedded daemon is behind:
+// *gate.Gate.
 type Gate interface {
 	// Status says how the embedded daemon is, from memory.
-	Status() GateStatus
+	Status() gate.Status
 
 	// Task names what the embedded daemon must not be interrupted in, or
 	// returns the empty string.
 	Task(ctx context.Context) (string, error)
 }
 
-// GateStatus is how the embedded daemon is.
-type GateStatus struct {
-	// State is what a person is shown.
-	State recoveryrpc.DaemonState
+// Daemon is what else the service is told about the daemon around it.
+type Daemon interface {
+	// Cause returns why the embedded daemon does not start: the error that
+	// the start last met, nil if there is none. It reads memory only.
+	Cause() error
 
-	// Reason says why it is not up; empty if it is.
-	Reason states.Reason
+	// Notices returns the standing warnings, from memory.
+	Notices() []states.Notice
 
-	// Detail names the thing concerned.
-	Detail string
+	// LastLook returns what the look for backups at the start found, nil
+	// if there was none. It reads memory only.
+	LastLook() *actions.Look
+
+	// Deposits returns the outpoints that the embedded daemon lists now,
+	// as "txid:index". It may wait for the embedded daemon, and fails if
+	// that is not up.
+	Deposits(ctx context.Context) ([]string, error)
 }

@@ -1,6 +1,7 @@
 package recoveryserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -13,36 +14,13 @@ import (
 )
 
 // StartRecovery implements recoveryrpc.RecoveryServer. A file that was sent is
-// durable before anything else happens.
+// judged before anything is made of it, and durable before the run is: what is
+// refused leaves neither behind.
 func (s *Server) StartRecovery(ctx context.Context,
 	req *recoveryrpc.StartRecoveryRequest) (
 	*recoveryrpc.StartRecoveryResponse, error) {
 
-	kind := states.Kind(req.Kind)
-	if kind == "" {
-		kind = states.Restore
-	}
-
-	var request actions.Request
-	switch choice := req.Choice.(type) {
-	case *recoveryrpc.StartRecoveryRequest_BackupFile:
-		if len(choice.BackupFile.GetContent()) == 0 {
-			return nil, badRequest("the backup file is empty")
-		}
-		path, err := s.receive(ctx, choice.BackupFile)
-		if err != nil {
-			return nil, err
-		}
-		request.BackupFile = path
-
-	case *recoveryrpc.StartRecoveryRequest_TokenId:
-		id, err := parseTokenID(choice.TokenId)
-		if err != nil {
-			return nil, err
-		}
-		request.TokenID = id
-	}
-
+	kind := states.Kind(cmp.Or(req.Kind, string(states.Restore)))
 	_, known := states.Current(kind)
 	switch {
 	case !known:
@@ -52,32 +30,65 @@ func (s *Server) StartRecovery(ctx context.Context,
 		return nil, badRequest("a rescan takes no backup")
 	}
 
+	request, err := s.request(ctx, req)
+	if err != nil {
+		return nil, err
+	}
 	run, err := s.engine.Start(ctx, kind, request)
 	if err != nil {
 		return nil, s.rpcError(err)
 	}
 
-	return &recoveryrpc.StartRecoveryResponse{Run: marshalRun(run)}, nil
+	return &recoveryrpc.StartRecoveryResponse{Run: s.marshalRun(run)}, nil
 }
 
-// receive stores a file that a client sent. A name that claims to be a
-// backup's must be that of its contents; any other name says nothing.
+// request returns what a run is to be made of.
+func (s *Server) request(ctx context.Context,
+	req *recoveryrpc.StartRecoveryRequest) (actions.Request, error) {
+
+	switch choice := req.Choice.(type) {
+	case *recoveryrpc.StartRecoveryRequest_BackupFile:
+		path, err := s.receive(ctx, choice.BackupFile)
+
+		return actions.Request{BackupFile: path}, err
+
+	case *recoveryrpc.StartRecoveryRequest_TokenId:
+		id, err := parseTokenID(choice.TokenId)
+
+		return actions.Request{TokenID: id}, err
+
+	default:
+		return actions.Request{}, nil
+	}
+}
+
+// receive judges a file that a client sent, and stores one that is in order and
+// that a run can be made of now.
 func (s *Server) receive(ctx context.Context,
 	file *recoveryrpc.BackupFile) (string, error) {
+
+	entry, err := s.judgeSent(ctx, file)
+	if err != nil {
+		return "", err
+	}
+	if entry.Verdict != backup.OK {
+		return "", refuseFile(entry)
+	}
+
+	unfinished, err := s.engine.Unfinished(ctx)
+	switch {
+	case err != nil:
+		return "", s.rpcError(err)
+
+	case unfinished != nil && !unfinished.GivesWay(actions.Request{}):
+		return "", recoveryrpc.StatusError(
+			states.AlreadyRunning, unfinished.ID,
+		)
+	}
 
 	path, err := s.cfg.Keeper.Receive(ctx, file.GetContent())
 	if err != nil {
 		return "", s.rpcError(err)
-	}
-
-	header, err := backup.ReadHeader(file.GetContent())
-	tokenID, created, claims := backup.ParseName(file.GetName())
-	if err == nil && claims && (tokenID != header.TokenID ||
-		!created.Equal(header.TokenCreated)) {
-
-		return "", recoveryrpc.StatusError(
-			states.NameMismatch, file.GetName(),
-		)
 	}
 
 	return path, nil
@@ -91,6 +102,7 @@ func (s *Server) GetRecovery(ctx context.Context,
 	resp := &recoveryrpc.GetRecoveryResponse{
 		Daemon:   s.daemonStatus(),
 		Warnings: s.warnings(),
+		LastLook: s.lastLook(),
 	}
 
 	run, err := s.find(ctx, req.Id)
@@ -105,7 +117,8 @@ func (s *Server) GetRecovery(ctx context.Context,
 	case err != nil:
 		return nil, s.rpcError(err)
 	}
-	resp.Run = marshalRun(run)
+	resp.Run = s.marshalRun(run)
+	s.askBeside(run)
 
 	return resp, nil
 }
@@ -123,40 +136,48 @@ func (s *Server) SubscribeRecovery(
 	if err != nil {
 		return s.rpcError(err)
 	}
-	err = stream.Send(&recoveryrpc.RecoveryUpdate{Run: marshalRun(run)})
+	err = stream.Send(&recoveryrpc.RecoveryUpdate{Run: s.marshalRun(run)})
 	if err != nil {
 		return err
 	}
 
 	after := max(req.FromSeq, 1) - 1
-	for update, err := range s.engine.Subscribe(
-		ctx, run.ID, after,
-	) {
-		switch {
-		case s.life.Err() != nil:
-			return recoveryrpc.StatusError(
-				states.Starting, "loopd is stopping",
-			)
-
-		case ctx.Err() != nil:
-			return ctx.Err()
-
-		case err != nil:
-			return s.rpcError(err)
+	for update, err := range s.engine.Subscribe(ctx, run.ID, after) {
+		if err != nil {
+			return s.streamError(ctx, err)
 		}
-
-		message := &recoveryrpc.RecoveryUpdate{
-			Run: marshalRun(update.Run),
-		}
-		if update.Event != nil {
-			message.Event = marshalEvent(*update.Event)
-		}
-		if err := stream.Send(message); err != nil {
+		run = update.Run
+		if err := stream.Send(s.marshalUpdate(update)); err != nil {
 			return err
 		}
 	}
+	if !hasResult(run) {
+		return nil
+	}
 
-	return nil
+	// What was found is of use once the swap client lists it.
+	s.awaitListed(ctx, run)
+	if ctx.Err() != nil {
+		return s.streamError(ctx, ctx.Err())
+	}
+
+	return stream.Send(&recoveryrpc.RecoveryUpdate{Run: s.marshalRun(run)})
+}
+
+// streamError says why a stream ends before its run does.
+func (s *Server) streamError(ctx context.Context, err error) error {
+	switch {
+	case s.life.Err() != nil:
+		return recoveryrpc.StatusError(
+			states.Starting, "loopd is stopping",
+		)
+
+	case ctx.Err() != nil:
+		return ctx.Err()
+
+	default:
+		return s.rpcError(err)
+	}
 }
 
 // ListRecoveries implements recoveryrpc.RecoveryServer.
@@ -178,7 +199,7 @@ func (s *Server) ListRecoveries(ctx context.Context,
 	}
 	resp := &recoveryrpc.ListRecoveriesResponse{}
 	for _, run := range runs[:min(limit, len(runs))] {
-		resp.Runs = append(resp.Runs, marshalRun(run))
+		resp.Runs = append(resp.Runs, s.marshalRun(run))
 	}
 
 	return resp, nil
@@ -198,7 +219,7 @@ func (s *Server) ResumeRecovery(ctx context.Context,
 		return nil, s.rpcError(err)
 	}
 
-	return &recoveryrpc.ResumeRecoveryResponse{Run: marshalRun(run)}, nil
+	return &recoveryrpc.ResumeRecoveryResponse{Run: s.marshalRun(run)}, nil
 }
 
 // CancelRecovery implements recoveryrpc.RecoveryServer.
@@ -215,7 +236,7 @@ func (s *Server) CancelRecovery(ctx context.Context,
 		return nil, s.rpcError(err)
 	}
 
-	return &recoveryrpc.CancelRecoveryResponse{Run: marshalRun(run)}, nil
+	return &recoveryrpc.CancelRecoveryResponse{Run: s.marshalRun(run)}, nil
 }
 
 // GetHistory implements recoveryrpc.RecoveryServer.
@@ -232,7 +253,7 @@ func (s *Server) GetHistory(ctx context.Context,
 		return nil, s.rpcError(err)
 	}
 
-	resp := &recoveryrpc.GetHistoryResponse{Run: marshalRun(run)}
+	resp := &recoveryrpc.GetHistoryResponse{Run: s.marshalRun(run)}
 	for _, event := range events {
 		resp.Events = append(resp.Events, marshalEvent(event))
 	}

@@ -2,12 +2,13 @@ package recoveryserver
 
 import (
 	"context"
+	"sync/atomic"
+	"time"
 
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/recoveryfsm"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
-	"github.com/looprecovery/looprecovery/states"
 )
 
 // Config is everything a Server needs. No field may be nil.
@@ -18,19 +19,11 @@ type Config struct {
 	// Deps are the ports of the actions, with which a restore is planned.
 	Deps actions.Deps
 
-	// Keeper knows the backups.
+	// Keeper knows the backups, Gate the embedded daemon, and Daemon what
+	// is around it.
 	Keeper Keeper
-
-	// Gate knows the embedded daemon.
-	Gate Gate
-
-	// Notices returns the standing warnings, from memory.
-	Notices func() []states.Notice
-
-	// Waiting returns the reason that an error of a port stands for if it
-	// only means that something else is not ready, such as lnd, or the
-	// empty reason.
-	Waiting func(error) states.Reason
+	Gate   Gate
+	Daemon Daemon
 
 	// Params are the parameters of the network that loopd runs on.
 	Params *chaincfg.Params
@@ -50,6 +43,14 @@ type Server struct {
 	cfg    Config
 	engine *recoveryfsm.Engine
 	life   context.Context
+
+	// listing is what the embedded daemon last listed of a result, nil if
+	// it was not asked; asking says that it is being asked.
+	listing atomic.Pointer[listing]
+	asking  atomic.Bool
+
+	// askEvery is the time between two questions for its deposits.
+	askEvery time.Duration
 }
 
 // A compile-time check of the interface.
@@ -57,5 +58,8 @@ var _ recoveryrpc.RecoveryServer = (*Server)(nil)
 
 // New returns a server. It answers as soon as the ports do.
 func New(cfg Config) *Server {
-	return &Server{cfg: cfg, engine: cfg.Engine, life: cfg.Life}
+	return &Server{
+		cfg: cfg, engine: cfg.Engine, life: cfg.Life,
+		askEvery: askEvery,
+	}
 }

@@ -85,21 +85,59 @@ func Explore(scenario Scenario) (*Report, error) {
 	results := inParallel(singles, func(fault Fault) Result {
 		return judged(scenario, nil, plain, []Fault{fault})
 	})
-	classes := make(map[stateID][]int)
+	left := make(map[stateID]bool)
 	for i, result := range results {
 		report.note(scenario, []Fault{singles[i]}, result)
-		if len(result.states) == 1 {
-			id := result.states[0]
-			classes[id] = append(classes[id], i)
+		for _, state := range result.states {
+			left[state] = true
 		}
 	}
-	report.States = len(classes)
+	report.States = len(left)
 	report.lose(scenario, plain, losses(singles))
 	if !scenario.Pairs {
 		return report, nil
 	}
+	singles, results = firsts(plain, singles, results)
 
-	return report, report.pairs(scenario, plain, singles, results, classes)
+	return report, report.pairs(
+		scenario, plain, singles, results, classes(results),
+	)
+}
+
+// firsts returns the first faults of the pairs, with their results.
+func firsts(plain Result, singles []Fault, results []Result) ([]Fault,
+	[]Result) {
+
+	wanted := make(map[Fault]bool)
+	for _, fault := range plain.trace.thin().faults() {
+		wanted[fault] = true
+	}
+
+	var (
+		faults []Fault
+		kept   []Result
+	)
+	for i, fault := range singles {
+		if wanted[fault] {
+			faults = append(faults, fault)
+			kept = append(kept, results[i])
+		}
+	}
+
+	return faults, kept
+}
+
+// classes returns the numbers of those results that left the same.
+func classes(results []Result) map[stateID][]int {
+	same := make(map[stateID][]int)
+	for i, result := range results {
+		if len(result.states) == 1 {
+			id := result.states[0]
+			same[id] = append(same[id], i)
+		}
+	}
+
+	return same
 }
 
 // pairs runs the schedules with two faults: every second fault that lies between
@@ -116,13 +154,13 @@ func (r *Report) pairs(scenario Scenario, plain Result, singles []Fault,
 	var pairs [][]Fault
 	covered := 0
 	for i, result := range results {
-		behind := len(result.trace.faults())
-		within := result.window.faults()
-		r.Pairs += len(within) + behind
+		behind := result.trace.thin().faults()
+		within := result.window.thin().faults()
+		r.Pairs += len(within) + len(behind)
 		covered += len(within)
 		if len(result.states) == 0 {
-			covered += behind
-			within = append(within, result.trace.faults()...)
+			covered += len(behind)
+			within = append(within, behind...)
 		}
 		for _, second := range within {
 			pairs = append(pairs, []Fault{singles[i], second})
@@ -144,7 +182,7 @@ func (r *Report) pairs(scenario Scenario, plain Result, singles []Fault,
 				singles[member], text)
 		}
 
-		seconds := results[first].trace.faults()
+		seconds := results[first].trace.thin().faults()
 		covered += len(members) * len(seconds)
 		for _, second := range seconds {
 			pairs = append(pairs, []Fault{singles[first], second})

@@ -236,6 +236,27 @@ func (t trace) note(at place, visit int) {
 	t[at] = append(t[at], visit)
 }
 
+// keyCalls are the calls of which there are many in a row, one for each key by
+// which a counter is moved.
+const keyCalls = "node.AdvanceKey"
+
+// thin returns the trace of which pairs of faults are made: of the keys that are
+// derived, the first, one in the middle and the last. Single faults are tried at
+// each of them.
+func (t trace) thin() trace {
+	thinned := make(trace, len(t))
+	for at, visits := range t {
+		if last := len(visits) - 1; at.Call == keyCalls && last > 2 {
+			visits = []int{
+				visits[0], visits[last/2], visits[last],
+			}
+		}
+		thinned[at] = visits
+	}
+
+	return thinned
+}
+
 // count returns the number of boundaries passed.
 func (t trace) count() int {
 	count := 0
