@@ -17,9 +17,13 @@ const (
 )
 
 // CodeOf returns the gRPC code of an error with a reason: whether the request
-// is wrong, names something that is not there, may be repeated as it is later,
-// or needs a person first.
+// is wrong, names something that is not there, may be repeated as it is once the
+// daemon is up, or needs a person first.
 func CodeOf(reason states.Reason) codes.Code {
+	if states.NeedsPerson(reason) {
+		return codes.Unavailable
+	}
+
 	switch reason {
 	case states.BadRequest:
 		return codes.InvalidArgument
@@ -29,8 +33,7 @@ func CodeOf(reason states.Reason) codes.Code {
 
 	case states.LndLocked, states.LndDown, states.Starting,
 		states.RecoveryActive, states.Standby, states.LockLost,
-		states.DatabaseDown, states.BackupAwaited,
-		states.PlacesUnanswered, states.JournalNewer:
+		states.DatabaseDown, states.PlacesUnanswered:
 
 		return codes.Unavailable
 

@@ -4,16 +4,17 @@ package states
 // not go away by themselves. What passes when lnd or a database comes back is
 // not among them, nor is a standby, which is as it should be.
 var needsPerson = map[Reason]bool{
-	BackupAwaited:   true,
-	DatabaseDamaged: true,
-	DatabaseDirty:   true,
-	DatabaseNewer:   true,
-	DatabaseRefuses: true,
-	JournalNewer:    true,
-	LndRefuses:      true,
-	LndUnreachable:  true,
-	LndUnsuitable:   true,
-	WrongLnd:        true,
+	BackupAwaited:    true,
+	DatabaseDamaged:  true,
+	DatabaseDirty:    true,
+	DatabaseNewer:    true,
+	DatabaseRefuses:  true,
+	JournalNewer:     true,
+	LndRefuses:       true,
+	LndUnreachable:   true,
+	LndUnsuitable:    true,
+	MacaroonsDamaged: true,
+	WrongLnd:         true,
 }
 
 // NeedsPerson reports whether a swap client that is down for a reason stays down
