@@ -67,6 +67,14 @@ func (g *Gate) SetBusy(busy bool) {
 	g.busy = busy
 }
 
+// Busy reports whether swaps are in flight in the embedded daemon.
+func (g *Gate) Busy() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+
+	return g.busy && !g.closed
+}
+
 // Closed reports whether the embedded daemon is held back.
 func (g *Gate) Closed() bool {
 	g.mu.Lock()
