@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the repository: formatting, go vet, staticcheck, and that generated
-# code is what its generator writes today. Run it through `make lint`, which
+# Checks the repository: formatting, go vet, also for Windows and macOS where it matters,
+# staticcheck, and that generated code is what its generator writes today. Run it through `make lint`, which
 # builds the tools first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -61,8 +61,17 @@ produced() {
 	go test -count=1 -run TestEveryReasonIsProduced ./states
 }
 
+# elsewhere checks what handles files, which each system does in its own way, for
+# the systems that no test runs on.
+elsewhere() {
+	local packages="./backup ./generation ./internal/durable"
+	GOOS=windows CGO_ENABLED=0 go vet $packages &&
+		GOOS=darwin CGO_ENABLED=0 go build $packages
+}
+
 step "gofmt" formatted
 step "go vet" vetted
+step "Windows and macOS" elsewhere
 step "staticcheck" analysed
 step "generated code" generated
 step "reasons" produced
