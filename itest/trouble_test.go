@@ -20,9 +20,8 @@ const (
 	// troublesAtOnce is how many daemons are in trouble side by side.
 	troublesAtOnce = 4
 
-	// longWatch and shortWatch are how long a daemon in trouble is watched
-	// for leaks by `make trouble` and by `make test`.
-	longWatch  = 5 * time.Minute
+	// shortWatch is how long a daemon in trouble is watched for leaks by
+	// `make test`; `make trouble` watches for minutes.
 	shortWatch = 10 * time.Second
 
 	// settleTime is how long a daemon may take to come to rest in its
@@ -45,8 +44,11 @@ const (
 	warningsPerMinute = 4
 )
 
-// troubleFlag selects all troubles, watched for long: see `make trouble`.
-var troubleFlag = flag.Bool("trouble", false, "all troubles, watched for long")
+// troubleFlag selects all troubles: see `make trouble`.
+var troubleFlag = flag.Bool("trouble", false, "all troubles, not a few")
+
+// watchFlag is how long a daemon in trouble is watched.
+var watchFlag = flag.Duration("watch", shortWatch, "how long one is watched")
 
 // troubled is the last line of `make trouble`, once all troubles have passed.
 var troubled string
@@ -274,10 +276,7 @@ func (p *patient) checkLog(want symptoms) {
 func (p *patient) watch() {
 	p.Helper()
 
-	during := shortWatch
-	if *troubleFlag {
-		during = longWatch
-	}
+	during := *watchFlag
 	p.wait(settleTime)
 	before := p.vitals()
 	p.wait(during)
