@@ -59,6 +59,8 @@ func tokenTroubles() []trouble {
 	}, {
 		name: "token-bought-tomorrow", before: healthy,
 		cause: func(p *patient) {
+			_, err := p.Mine(p.Context(), 2)
+			require.NoError(p, err)
 			p.removeBackups(p.Loopd)
 			p.postdateToken(p.Loopd, 24*time.Hour)
 			for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -134,7 +136,9 @@ func processTroubles() []trouble {
 			p.other = first
 		},
 		mend: func(p *patient) { require.NoError(p, p.other.Stop()) },
-		want: symptoms{exits: true, log: "another loopd owns"},
+		want: symptoms{
+			exits: true, log: "another loopd owns", often: true,
+		},
 	}, {
 		name: "request-without-parameters", brief: true,
 		before: healthy, running: true,
@@ -153,7 +157,9 @@ func processTroubles() []trouble {
 			), 0)
 		},
 		mend: func(*patient) {},
-		want: symptoms{up: true},
+		want: symptoms{
+			up: true, warning: states.WarnJournalUnreadable,
+		},
 	}, {
 		name:   "place-vanishes-while-running",
 		before: inPlaceToo, running: true,

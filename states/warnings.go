@@ -60,6 +60,9 @@ const (
 	// aside.
 	WarnJournalSetAside Warning = "JOURNAL_SET_ASIDE"
 
+	// WarnJournalUnreadable means that the journal cannot be read now.
+	WarnJournalUnreadable Warning = "JOURNAL_UNREADABLE"
+
 	// WarnJournalNewer means that the journal was written by a newer
 	// version, so that no recovery can be begun or continued.
 	WarnJournalNewer Warning = "JOURNAL_NEWER"
@@ -160,6 +163,12 @@ var warnings = map[Warning]Explanation{
 			"into a new one. What lnd's wallet sees is unproven " +
 			"until the chain was searched.",
 		Next: "loop recover rescan",
+	},
+	WarnJournalUnreadable: {
+		Sentence: "The record of recoveries cannot be read. The swap " +
+			"client goes on without it.",
+		Next: "restart loopd: it sets a damaged record aside and " +
+			"begins a new one",
 	},
 	WarnJournalNewer: {
 		Sentence: "The journal recovery.db was written by a newer " +

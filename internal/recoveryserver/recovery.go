@@ -114,6 +114,17 @@ func (s *Server) GetRecovery(ctx context.Context,
 
 		return resp, nil
 
+	// How the swap client is does not depend on the journal.
+	case err != nil && req.Id == "" && refused == nil && ctx.Err() == nil:
+		resp.Warnings = append(resp.Warnings, marshalNotice(
+			states.Notice{
+				Warning: states.WarnJournalUnreadable,
+				Detail:  err.Error(),
+			},
+		))
+
+		return resp, nil
+
 	case err != nil:
 		return nil, s.rpcError(err)
 	}
