@@ -82,8 +82,10 @@ func TestUndisturbed(t *testing.T) {
 func TestStartIsDurable(t *testing.T) {
 	w := newWorld(t)
 	w.dieAt(2, false)
-	run := start(t, w.engine())
+	dead := w.engine()
+	run := start(t, dead)
 	require.Equal(t, states.Start, run.State)
+	wait(t, dead, run.ID)
 	w.revive()
 
 	engine := w.engine()
