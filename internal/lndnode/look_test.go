@@ -401,9 +401,9 @@ func TestWarnsOnce(t *testing.T) {
 // they fail at: two handles a second were leaked once, until none was left.
 func TestLooksLeaveNothing(t *testing.T) {
 	slow := map[string]bool{"hangs": true, "no such name": true}
-	often := map[string]bool{
-		"away": true, "no certificate": true, "revoked": true,
-		"other certificate": true,
+	times := map[string]int{
+		"away": 500, "no certificate": 500, "revoked": 200,
+		"other certificate": 200,
 	}
 	for _, trouble := range troubles() {
 		if slow[trouble.name] {
@@ -413,11 +413,7 @@ func TestLooksLeaveNothing(t *testing.T) {
 			lnd, cfg := startLnd(t)
 			trouble.make(t, lnd, &cfg)
 			node := newNode(t, cfg)
-			times := 50
-			if often[trouble.name] {
-				times = 500
-			}
-			leavesNothing(t, times, func() {
+			leavesNothing(t, max(20, times[trouble.name]), func() {
 				_, err := node.Dial(t.Context(), false)
 				require.Error(t, err)
 			})
