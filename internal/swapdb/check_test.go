@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,6 +59,38 @@ func upstream(t *testing.T, cfg Config) *loopdb.SqliteSwapStore {
 	t.Cleanup(func() { _ = store.Close() })
 
 	return store
+}
+
+// goodFile is the content of a good database, made once.
+var goodFile = sync.OnceValues(func() ([]byte, error) {
+	//nolint:usetesting // It is made once for all tests.
+	dir, err := os.MkdirTemp("", "swapdb")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+
+	cfg := fileConfig(dir)
+	store, err := loopdb.NewSqliteStore(cfg.Sqlite, cfg.Params)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Close(); err != nil {
+		return nil, err
+	}
+
+	return os.ReadFile(cfg.Sqlite.DatabaseFileName)
+})
+
+// putGood puts a good database in place.
+func putGood(t *testing.T, cfg Config) {
+	t.Helper()
+
+	content, err := goodFile()
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(
+		cfg.Sqlite.DatabaseFileName, content, 0o600,
+	))
 }
 
 // execute changes a database that nobody has open.
@@ -295,7 +328,7 @@ func TestCheck(t *testing.T) {
 	for name, test := range files {
 		t.Run(name, func(t *testing.T) {
 			cfg := fileConfig(t.TempDir())
-			require.NoError(t, upstream(t, cfg).Close())
+			putGood(t, cfg)
 			test.change(t, cfg.Sqlite.DatabaseFileName)
 			before := listing(t, cfg.DataDir)
 
@@ -356,7 +389,7 @@ func TestVerdictIsUpstreams(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			cfg := fileConfig(t.TempDir())
-			require.NoError(t, upstream(t, cfg).Close())
+			putGood(t, cfg)
 			test.change(t, cfg.Sqlite.DatabaseFileName)
 
 			verdict := Check(t.Context(), cfg)
