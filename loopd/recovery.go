@@ -7,6 +7,7 @@ import (
 	"github.com/lightninglabs/loop/looprpc"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/internal/recoveryserver"
+	"github.com/looprecovery/looprecovery/recoveryfsm"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"google.golang.org/grpc"
@@ -57,6 +58,11 @@ func (v *daemonView) Notices() []states.Notice {
 // LastLook implements recoveryserver.Daemon.
 func (v *daemonView) LastLook() *actions.Look {
 	return v.daemon.look.Load()
+}
+
+// GiveUp implements recoveryserver.Daemon.
+func (v *daemonView) GiveUp(ctx context.Context) (*recoveryfsm.Run, error) {
+	return v.daemon.starter.giveUp(ctx)
 }
 
 // Deposits implements recoveryserver.Daemon.

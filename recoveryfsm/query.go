@@ -145,7 +145,9 @@ func (e *Engine) stored(ctx context.Context, id string) (Run, error) {
 
 // present adds to a stored run what only this process knows.
 func (e *Engine) present(run Run) Run {
-	run.Halted = e.haltOf(run.ID)
+	if !run.Finished {
+		run.Halted = e.haltOf(run.ID)
+	}
 	if active := e.current(run.ID); active != nil {
 		if progress := active.progress.latest(); progress != nil {
 			run.Progress = progress

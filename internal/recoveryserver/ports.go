@@ -7,6 +7,7 @@ import (
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/internal/keeper"
+	"github.com/looprecovery/looprecovery/recoveryfsm"
 	"github.com/looprecovery/looprecovery/states"
 )
 
@@ -78,6 +79,11 @@ type Daemon interface {
 	// LastLook returns what the look for backups at the start found, nil
 	// if there was none. It reads memory only.
 	LastLook() *actions.Look
+
+	// GiveUp takes a person's word that no backup is to be waited for any
+	// more, and returns the run in which that is kept. It returns nil if
+	// nothing was waited for.
+	GiveUp(ctx context.Context) (*recoveryfsm.Run, error)
 
 	// Deposits returns the outpoints that the embedded daemon lists now,
 	// as "txid:index". It may wait for the embedded daemon, and fails if

@@ -233,10 +233,24 @@ func (s *Server) ResumeRecovery(ctx context.Context,
 	return &recoveryrpc.ResumeRecoveryResponse{Run: s.marshalRun(run)}, nil
 }
 
-// CancelRecovery implements recoveryrpc.RecoveryServer.
+// CancelRecovery implements recoveryrpc.RecoveryServer. Without a run's id it also
+// ends the wait for a backup place before any run.
 func (s *Server) CancelRecovery(ctx context.Context,
 	req *recoveryrpc.CancelRecoveryRequest) (
 	*recoveryrpc.CancelRecoveryResponse, error) {
+
+	if req.Id == "" {
+		given, err := s.cfg.Daemon.GiveUp(ctx)
+		switch {
+		case err != nil:
+			return nil, s.rpcError(err)
+
+		case given != nil:
+			return &recoveryrpc.CancelRecoveryResponse{
+				Run: s.marshalRun(*given),
+			}, nil
+		}
+	}
 
 	run, err := s.find(ctx, req.Id)
 	if err != nil {

@@ -98,7 +98,7 @@ func (s *Service) start() {
 			Min: retryDelay, Max: retryDelay,
 		},
 	})
-	s.Daemon.world = s.World
+	s.Daemon.world, s.Daemon.engine = s.World, s.Engine
 	s.Server = recoveryserver.New(recoveryserver.Config{
 		Engine:  s.Engine,
 		Deps:    deps,
@@ -125,7 +125,8 @@ func (d everyDisk) Identify(path string) (keeper.Identity, error) {
 
 // Daemon is what is around the service. Tests set it.
 type Daemon struct {
-	world *twin.World
+	world  *twin.World
+	engine *recoveryfsm.Engine
 
 	mu       sync.Mutex
 	cause    error
@@ -232,6 +233,26 @@ func (d *Daemon) LastLook() *actions.Look {
 	defer d.mu.Unlock()
 
 	return d.look
+}
+
+// GiveUp implements recoveryserver.Daemon: it ends what is waited for.
+func (d *Daemon) GiveUp(ctx context.Context) (*recoveryfsm.Run, error) {
+	reason, _ := states.PermanentReason(d.Cause())
+	if reason != states.BackupAwaited && reason != states.PlacesUnanswered {
+		return nil, nil
+	}
+	run, err := d.engine.Start(
+		ctx, states.Restore, actions.Request{Automatic: true},
+	)
+	if err != nil {
+		return nil, err
+	}
+	run, err = d.engine.Cancel(ctx, run.ID)
+	if err == nil {
+		d.Set(nil)
+	}
+
+	return &run, err
 }
 
 // Deposits implements recoveryserver.Daemon.
