@@ -133,7 +133,7 @@ func nodeTroubles() []trouble {
 
 	return []trouble{{
 		name: "lnd-down", before: started, cause: stop, mend: start,
-		want: symptoms{reason: states.LndDown, status: 3, log: "lnd"},
+		want: symptoms{reason: states.LndDown, status: 6, log: "LND_DOWN"},
 	}, {
 		name: "lnd-locked", before: started,
 		cause: func(p *patient) {
@@ -143,12 +143,12 @@ func nodeTroubles() []trouble {
 		mend: func(p *patient) {
 			require.NoError(p, p.lnd.Unlock(p.Context()))
 		},
-		want: symptoms{reason: states.LndLocked, status: 3},
+		want: symptoms{reason: states.LndLocked, status: 6},
 	}, {
 		name: "lnd-restarts", before: started, running: true,
 		cause: func(p *patient) { require.NoError(p, p.lnd.Kill()) },
 		mend:  start,
-		want:  symptoms{reason: states.LndDown, status: 3},
+		want:  symptoms{reason: states.LndDown},
 	}, {
 		name: "lnd-renews-credentials", before: started, running: true,
 		cause: func(p *patient) {

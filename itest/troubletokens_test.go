@@ -131,7 +131,7 @@ func processTroubles() []trouble {
 			first := newPatient(p.T, p.story, "first-loopd")
 			first.args = []string{"--loopdir=" + p.Dir()}
 			first.launch()
-			require.NoError(p, first.waitOwner(p))
+			require.NoError(p, first.waitOwner())
 			p.Cleanup(func() { _ = first.Stop() })
 			p.other = first
 		},
@@ -190,17 +190,14 @@ func inPlaceToo(p *patient) {
 	healthy(p)
 }
 
-// waitOwner waits until the daemon owns the other one's directory.
-func (p *patient) waitOwner(other *patient) error {
-	return other.waitFile("recovery.lock")
-}
+// waitOwner waits until the daemon has become the owner of its directory.
+func (p *patient) waitOwner() error {
+	return eventually(p, "the first loopd", func() error {
+		if !strings.Contains(p.log(), "RPC server listening") {
+			return errNotYet
+		}
 
-// waitFile waits until there is a file in the data directory.
-func (p *patient) waitFile(name string) error {
-	return eventually(p, name, func() error {
-		_, err := os.Stat(p.path(name))
-
-		return err
+		return nil
 	})
 }
 
