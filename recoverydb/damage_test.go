@@ -258,12 +258,18 @@ func pageOf(file []byte, page int) []byte {
 	return file[(page-1)*pageSize : page*pageSize]
 }
 
-// TestOnePage damages each page of a full journal in each way. Whatever page it
-// is, the process starts; and where the page held rows only these are lost.
+// TestOnePage damages each page of a full journal, and some of them in each way.
+// Whatever page it is, the process starts; and where the page held rows only
+// these are lost.
 func TestOnePage(t *testing.T) {
+	const everyWay = 4
+
 	whole := newIntact(t)
 	for shape, spoil := range pageShapes {
 		for number, page := range whole.pages {
+			if shape != "garbage" && number%everyWay != 0 {
+				continue
+			}
 			name := fmt.Sprintf("%s/%d %s", shape, number, page.table)
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -335,10 +341,10 @@ func TestEveryTable(t *testing.T) {
 	require.ElementsMatch(t, tables, decided)
 }
 
-// TestTruncated cuts a journal at each page, and within one.
+// TestTruncated cuts a journal between pages and within them.
 func TestTruncated(t *testing.T) {
 	whole := newIntact(t)
-	for size := 1; size < len(whole.file); size += pageSize / 2 {
+	for size := 1; size < len(whole.file); size += 5 * pageSize / 2 {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			t.Parallel()
 			report, _ := whole.damage(t, map[string][]byte{
