@@ -113,6 +113,15 @@ explore-chains: ## Scan 50,000 adversarial chains; some minutes.
 	$(GO) test -count=1 -v -run AdversarialChains -timeout 2h ./chainscan \
 		-chains 50000 -peerchains 500
 
+.PHONY: cover
+cover: ## Print what unit tests reach around the swap client; fails below bounds.
+	@tools/cover.sh
+
+.PHONY: docs-check
+docs-check: ## Check that what the documents promise is held by tests.
+	$(GO) test -count=1 ./docs
+	$(GO) test -count=1 -run 'TestErrorList|TestManual' ./cmd/loop
+
 # --- Checking --------------------------------------------------------------
 
 .PHONY: lint

@@ -8,4 +8,4 @@
 // defaults are upstream's too, so that one configuration serves both.
 package main
 
-//go:generate go test -trimpath -run TestErrorList -update .
+//go:generate go test -trimpath -run "TestErrorList|TestMethodTable" -update .

@@ -54,8 +54,27 @@ func errorTable() string {
 			status.Code(sent), explained.code)
 	}
 
+	out.WriteString(warningListHead)
+	warnings := states.Warnings()
+	slices.Sort(warnings)
+	for _, warning := range warnings {
+		explained := states.ExplainWarning(warning)
+		fmt.Fprintf(&out, "| `%s` | %s | %s |\n", warning,
+			explained.Sentence, explained.Next)
+	}
+
 	return out.String()
 }
+
+// warningListHead is what stands above the list of warnings.
+const warningListHead = `
+## Warnings
+
+` + "`loop recover status`" + ` shows what is unsafe although nothing failed. Each warning is one of this closed list; what it is about stands beside it.
+
+| Warning | What is the matter | Next |
+|---|---|---|
+`
 
 // TestErrorList checks that a person who looks up a reason finds what the
 // program says about it.
