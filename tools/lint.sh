@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks the repository: formatting, go vet, also for Windows and macOS where it matters,
-# staticcheck, and that generated code is what its generator writes today. Run it through `make lint`, which
-# builds the tools first.
+# Checks the repository: formatting, go vet (for Windows and macOS too where it
+# matters), staticcheck, and that generated code is what its generator writes
+# today. Run it through `make lint`, which builds the tools first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
