@@ -80,7 +80,7 @@ func TestImportTokenPowerCut(t *testing.T) {
 			_, _, err := s.act(states.ImportToken, facts)
 			s.world.SetHook(nil)
 			if err == nil {
-				require.Greater(t, tried, 30)
+				require.Greater(t, tried, 20)
 
 				return
 			}

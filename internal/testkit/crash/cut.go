@@ -11,7 +11,7 @@ import (
 // Each is a file system of its own, and all in it is durable.
 //
 // Of the changes of names in all directories every subset may have reached the
-// disk, those of one name in their order. The contents of a file that was
+// disk, those of one name in their order: see outcomes. The contents of a file that was
 // written since its last sync are the old ones, the new ones, or torn: see
 // contents.
 func (f *FS) Cuts() iter.Seq[*FS] {
@@ -81,27 +81,51 @@ func (f *FS) cutDirs(disk *disk, dirs, files []*inode,
 	if len(dirs) == 0 {
 		return f.cutFiles(disk, files, yield)
 	}
-	dir := dirs[0]
-	for subset := range 1 << len(dir.pending) {
-		names := maps.Clone(dir.storedNames)
-		for i, change := range dir.pending {
-			switch {
-			case subset&(1<<i) == 0:
-
-			case change.target == nil:
-				delete(names, change.name)
-
-			default:
-				names[change.name] = change.target
-			}
-		}
-		disk.names[dir] = names
+	for _, names := range outcomes(dirs[0]) {
+		disk.names[dirs[0]] = names
 		if !f.cutDirs(disk, dirs[1:], files, yield) {
 			return false
 		}
 	}
 
 	return true
+}
+
+// outcomes returns what can be found in a directory, each once: of every name
+// that changed since the last sync, what it was then or what any change made of
+// it.
+func outcomes(dir *inode) []map[string]*inode {
+	found := map[string][]*inode{}
+	for _, change := range dir.pending {
+		if found[change.name] == nil {
+			found[change.name] = []*inode{
+				dir.storedNames[change.name],
+			}
+		}
+		if !slices.Contains(found[change.name], change.target) {
+			found[change.name] = append(
+				found[change.name], change.target,
+			)
+		}
+	}
+
+	all := []map[string]*inode{dir.storedNames}
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		var next []map[string]*inode
+		for _, target := range found[name] {
+			for _, names := range all {
+				names = maps.Clone(names)
+				delete(names, name)
+				if target != nil {
+					names[name] = target
+				}
+				next = append(next, names)
+			}
+		}
+		all = next
+	}
+
+	return all
 }
 
 // cutFiles chooses what reached the disk of each file.

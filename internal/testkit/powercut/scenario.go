@@ -115,13 +115,21 @@ func kept(files map[string][]byte, data []byte) bool {
 
 // parses reports whether data are a token or a backup of anybody.
 func parses(data []byte) bool {
-	if _, err := generation.ParseToken(data); err == nil {
-		return true
+	if known, ok := parsed.Load(string(data)); ok {
+		return known.(bool)
 	}
-	_, err := backup.ReadHeader(data)
+
+	_, err := generation.ParseToken(data)
+	if err != nil {
+		_, err = backup.ReadHeader(data)
+	}
+	parsed.Store(string(data), err == nil)
 
 	return err == nil
 }
+
+// parsed remembers what parses returned.
+var parsed sync.Map
 
 // complete returns an error if a file has a final name but is not complete, or
 // does not open with our seed.
