@@ -219,6 +219,7 @@ func onUSB(s *scene) {
 // addYounger adds a backup of another, younger generation.
 func addYounger(s *scene) {
 	other := s.NewContent("bob", keyIndex+1)
+	other.Address.FirstHeight = s.content.Address.FirstHeight
 	other.TokenCreated = s.content.TokenCreated.Add(later)
 	other.Token = twin.NewToken("bob", other.TokenCreated, true)
 	s.Backups.Put(twin.DataDir, other)

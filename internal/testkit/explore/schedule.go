@@ -25,8 +25,9 @@ const (
 	// a recovery may need: more than two faults can make necessary.
 	maxLives = 12
 
-	// patience is the real time after which a recovery counts as stuck.
-	patience = 20 * time.Second
+	// patience is the real time after which a recovery counts as stuck: far
+	// more than a busy machine can make of a few milliseconds.
+	patience = time.Minute
 )
 
 // schedule is one recovery under given faults.
