@@ -36,12 +36,16 @@ func config(t *testing.T) *loopd.Config {
 	return &cfg
 }
 
+// TestMain sets up upstream's loggers once: without them its daemon dereferences
+// nil, and they may not be set while one runs.
+func TestMain(m *testing.M) {
+	loopd.SetupLoggers(build.NewSubLoggerManager(), signal.Interceptor{})
+	m.Run()
+}
+
 // newDaemon returns upstream's daemon as a subserver that was not started.
 func newDaemon(t *testing.T, cfg *loopd.Config) *loopd.Daemon {
 	t.Helper()
-
-	logs := build.NewSubLoggerManager()
-	loopd.SetupLoggers(logs, signal.Interceptor{})
 
 	return loopd.New(cfg, nil)
 }
