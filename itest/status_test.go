@@ -69,19 +69,17 @@ func TestStoryHStatus(t *testing.T) {
 
 	s.start(loopd)
 	s.says(loopd, 0, "none was begun")
-	result := s.cli(
-		loopd, "recover", "--backup_file", s.keep(corrupt(saved)),
-	)
+	result := s.cli(loopd, "recover")
 	require.Equal(t, exitBlocked, result.ExitCode)
 	s.says(loopd, exitBlocked, string(states.Blocked))
 	require.Zero(t, s.cli(loopd, "recover", "cancel").ExitCode)
 	s.says(loopd, exitCancelled, string(states.Cancelled))
 
 	// In every state, with lnd's answer held back.
+	result = s.cli(loopd, "backup", "import", s.keep(saved))
+	require.Zero(t, result.ExitCode, "%s%s", result.Stdout, result.Stderr)
 	proxy.Hold(isRevealing)
-	result = s.cli(
-		loopd, "recover", "--backup_file", s.keep(saved), "--detach",
-	)
+	result = s.cli(loopd, "recover", "--detach")
 	require.Zero(t, result.ExitCode, "%s%s", result.Stdout, result.Stderr)
 	seen := s.stepThrough(loopd, proxy)
 	for _, state := range states.RestoreTable().Path {
