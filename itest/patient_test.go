@@ -82,16 +82,7 @@ func (p *patient) write(name string, data []byte) {
 	require.NoError(p, os.WriteFile(p.path(name), data, 0o600))
 }
 
-// keep moves a file of the data directory away; putBack brings it back over
-// whatever is there.
-func (p *patient) keep(name string) {
-	p.Helper()
-	require.NoError(p, os.Rename(
-		p.path(name), filepath.Join(p.aside, name),
-	))
-}
-
-// putBack undoes keep.
+// putBack brings back the copy of a file, over whatever is there.
 func (p *patient) putBack(name string) {
 	p.Helper()
 	require.NoError(p, os.RemoveAll(p.path(name)))

@@ -270,7 +270,8 @@ func (s *starter) addRuns(ctx context.Context,
 		return err
 	}
 	situation.GivenUp = newest != nil && newest.State == states.Cancelled &&
-		newest.Facts.Request.Automatic
+		newest.Facts.Request.Automatic &&
+		newest.Reason != states.Superseded
 
 	unfinished, err := s.cfg.engine.Unfinished(ctx)
 	if err != nil || unfinished == nil {

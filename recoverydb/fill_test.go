@@ -88,26 +88,6 @@ func lead(t *testing.T, db *DB, id string, table states.Table,
 	}
 }
 
-// block leads a run to a state and lets it block there.
-func block(t *testing.T, db *DB, id string, table states.Table,
-	from states.State) {
-
-	t.Helper()
-
-	lead(t, db, id, table, from, false)
-	run, err := db.Journal().Run(t.Context(), id)
-	require.NoError(t, err)
-	run.LastSeq++
-	run.State, run.BlockedFrom = states.Blocked, from
-	run.Reason, run.Detail = states.TokenConflict, "detail"
-	require.NoError(t, db.Journal().SaveStep(t.Context(), run,
-		recoveryfsm.Event{
-			Seq: run.LastSeq, Time: filledTime, From: from,
-			Event: states.Block, To: states.Blocked,
-			Reason: run.Reason, Detail: run.Detail,
-		}))
-}
-
 // script is the output script of the n-th address of the tests.
 func script(n byte) []byte {
 	pkScript := make([]byte, 34)

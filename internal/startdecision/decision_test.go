@@ -8,9 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// both are the two values of a flag.
-var both = []bool{false, true}
-
 // allRuns returns no run and every run that can be unfinished.
 func allRuns() []*Run {
 	runs := []*Run{nil}

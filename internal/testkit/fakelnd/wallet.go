@@ -255,7 +255,7 @@ type signServer struct {
 func (s *signServer) DeriveSharedKey(_ context.Context,
 	request *signrpc.SharedKeyRequest) (*signrpc.SharedKeyResponse, error) {
 
-	//nolint:staticcheck // lndclient sends the locator in this field.
+	//lint:ignore SA1019 lndclient sends the locator in this field.
 	locator := request.KeyLoc
 	if request.KeyDesc != nil {
 		locator = request.KeyDesc.KeyLoc
