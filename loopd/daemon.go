@@ -98,9 +98,7 @@ func NewDaemon(ctx context.Context, cfg *Config, owner *owner.Owner) (*Daemon,
 	if err != nil {
 		return nil, err
 	}
-	journal, err := recoverydb.Open(
-		filepath.Join(cfg.DataDir, databaseFilename),
-	)
+	journal, err := openJournal(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +125,20 @@ func NewDaemon(ctx context.Context, cfg *Config, owner *owner.Owner) (*Daemon,
 	}
 
 	return d, nil
+}
+
+// openJournal opens the journal. One that cannot be opened is done without: the
+// swap client does not wait for it.
+func openJournal(cfg *Config) (*recoverydb.DB, error) {
+	journal, err := recoverydb.Open(
+		filepath.Join(cfg.DataDir, databaseFilename),
+	)
+	if err == nil {
+		return journal, nil
+	}
+	log.Errorf("No recovery can be begun before the next start: %v", err)
+
+	return recoverydb.OpenWithout(err)
 }
 
 // assemble makes the parts that stand on others.

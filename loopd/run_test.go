@@ -145,3 +145,15 @@ func TestDirectoryThatCannotBeUsed(t *testing.T) {
 	cancel()
 	require.NoError(t, runOnce(ctx, cfg, ""))
 }
+
+// TestJournalThatCannotBeOpened checks that a journal on a disk that fails keeps
+// nobody from the swap client: there is one that takes nothing.
+func TestJournalThatCannotBeOpened(t *testing.T) {
+	cfg := serverConfig(t)
+	cfg.DataDir = filepath.Join(cfg.DataDir, "gone")
+	journal, err := openJournal(cfg)
+	require.NoError(t, err)
+	defer journal.Close()
+	require.True(t, journal.Report().ReadOnly())
+	require.ErrorIs(t, journal.Report().Without, os.ErrNotExist)
+}

@@ -16,15 +16,15 @@ import (
 // newStarter returns what decides what comes before the swap client.
 func (d *Daemon) newStarter() *starter {
 	return newStarter(starterConfig{
-		engine:       d.engine,
-		gate:         d.gate,
-		hold:         d.hold,
-		tokens:       d.tokens,
-		data:         d.database,
-		search:       d.searchBackups,
-		autoRestore:  d.cfg.Recovery.AutoRestore == "on",
-		journalNewer: d.journal.Report().Newer != nil,
-		clock:        clock.NewDefaultClock(),
+		engine:      d.engine,
+		gate:        d.gate,
+		hold:        d.hold,
+		tokens:      d.tokens,
+		data:        d.database,
+		search:      d.searchBackups,
+		autoRestore: d.cfg.Recovery.AutoRestore == "on",
+		journalShut: d.journal.Report().ReadOnly(),
+		clock:       clock.NewDefaultClock(),
 	})
 }
 
@@ -67,6 +67,10 @@ func found(look actions.Look) startdecision.Search {
 		result.Silent = append(result.Silent, place.Path)
 	}
 	switch {
+	// The place answers, and the only file in it cannot be read.
+	case look.Reason == states.PlaceUnreadable && len(look.Places) == 0:
+		result.Silent = []string{look.Detail}
+
 	case !look.Candidate():
 
 	case look.Reason == "":

@@ -69,10 +69,10 @@ type starterConfig struct {
 	search func(ctx context.Context, limit time.Duration) (
 		startdecision.Search, error)
 
-	// autoRestore is the setting of --recovery.autorestore, journalNewer
+	// autoRestore is the setting of --recovery.autorestore, journalShut
 	// says that no recovery can be begun or continued.
-	autoRestore  bool
-	journalNewer bool
+	autoRestore bool
+	journalShut bool
 
 	clock clock.Clock
 }
@@ -227,7 +227,7 @@ func (s *starter) situation(ctx context.Context) (startdecision.Situation,
 	result := startdecision.Situation{
 		AwaitsConversion: s.cfg.data.AwaitsConversion(),
 		AutoRestore:      s.cfg.autoRestore,
-		JournalNewer:     s.cfg.journalNewer,
+		JournalShut:      s.cfg.journalShut,
 		Search:           s.search,
 	}
 

@@ -67,8 +67,8 @@ type body func(ctx context.Context, tx *sql.Tx) error
 // fails nothing of it is stored. The transaction takes the write lock at its
 // begin, so that what it reads is still true when it writes.
 func (db *DB) tx(ctx context.Context, body body) error {
-	if db.report.Newer != nil {
-		return db.report.Newer.Err()
+	if err := db.report.refused(); err != nil {
+		return err
 	}
 
 	return db.noted(inTx(ctx, db.writer, nil, body))

@@ -31,11 +31,11 @@ func (db *DB) Ledger() *Ledger {
 // keep what a scan proved somewhere else.
 func (l *Ledger) Load(ctx context.Context) (*lndview.Snapshot, error) {
 	snapshot, err := l.load(ctx)
-	if l.db.report.Newer == nil {
+	if !l.db.report.ReadOnly() {
 		return snapshot, err
 	}
 	if err != nil {
-		log.Warnf("The newer ledger is not read: %v", err)
+		log.Warnf("The ledger is not read: %v", err)
 		snapshot = lndview.NewSnapshot()
 	}
 

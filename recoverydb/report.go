@@ -20,6 +20,9 @@ type Report struct {
 
 	// Newer is set if the journal was written by a newer version.
 	Newer *Newer
+
+	// Without is why there is no journal (see OpenWithout), or nil.
+	Without error
 }
 
 // Unsettled returns the journals that were set aside and not settled before
@@ -192,6 +195,12 @@ func (r Report) Notices() []states.Notice {
 		notices = append(notices, states.Notice{
 			Warning: states.WarnJournalSetAside,
 			Detail:  aside.String(),
+		})
+	}
+	if r.Without != nil {
+		notices = append(notices, states.Notice{
+			Warning: states.WarnJournalUnreadable,
+			Detail:  r.Without.Error(),
 		})
 	}
 	if r.Newer != nil {

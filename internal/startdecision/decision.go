@@ -69,7 +69,7 @@ func Decide(s Situation) Decision {
 // decide is Decide but for what it says of the directory.
 func (s *Situation) decide() Decision {
 	switch {
-	case s.Run != nil && s.JournalNewer:
+	case s.Run != nil && s.JournalShut:
 		return s.keepNewer()
 
 	case s.Run != nil:

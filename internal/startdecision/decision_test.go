@@ -71,7 +71,7 @@ func eachSituation(t *testing.T, check func(*testing.T, Situation)) {
 						AwaitsConversion: flags&4 != 0,
 						AutoRestore:      flags&8 != 0,
 						GivenUp:          flags&16 != 0,
-						JournalNewer:     flags&32 != 0,
+						JournalShut:      flags&32 != 0,
 						Run:              run,
 						Search:           search,
 					})
@@ -173,7 +173,7 @@ func TestEveryQuestionEnds(t *testing.T) {
 		if s.complete() && s.Run == nil {
 			require.Equal(t, Decision{Step: StartClient}, s.decide())
 		}
-		if s.Run != nil && !s.JournalNewer {
+		if s.Run != nil && !s.JournalShut {
 			require.Equal(t, Continue, decision.Step)
 		}
 	})
@@ -269,8 +269,8 @@ func TestDecide(t *testing.T) {
 	}, {
 		name: "a newer version's restore that has not written yet",
 		s: Situation{
-			JournalNewer: true,
-			Run:          &Run{Kind: states.Restore, Automatic: true},
+			JournalShut: true,
+			Run:         &Run{Kind: states.Restore, Automatic: true},
 		},
 		want: Decision{Step: StartClient},
 	}, {

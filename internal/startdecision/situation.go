@@ -31,9 +31,10 @@ type Situation struct {
 	// user's back.
 	GivenUp bool
 
-	// JournalNewer says that a newer version wrote the journal: it can be
-	// read, and no recovery can be begun or continued.
-	JournalNewer bool
+	// JournalShut says that the journal can be read at most, and that no
+	// recovery can be begun or continued: a newer version wrote it, or the
+	// disk fails.
+	JournalShut bool
 
 	// Run is the unfinished recovery, nil if there is none.
 	Run *Run
@@ -122,7 +123,7 @@ func (s *Situation) complete() bool {
 
 // mayRestore reports whether the daemon may begin a restore by itself.
 func (s *Situation) mayRestore() bool {
-	return s.AutoRestore && !s.GivenUp && !s.JournalNewer &&
+	return s.AutoRestore && !s.GivenUp && !s.JournalShut &&
 		!s.AwaitsConversion && !s.complete() &&
 		s.Token != generation.TokenPending
 }
