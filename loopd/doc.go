@@ -9,10 +9,11 @@
 //	upstreamcommand.go  upstream's own commands, such as view
 //	run.go          one life of a daemon, and the next if it lost its database
 //	daemon.go       what a daemon consists of, and the order of its start
+//	starter.go, start.go  what comes before the swap client, decided and done
+//	runhold.go      the hold that a recovery has on the gate
 //	embedded.go     the embedded daemon, its start, and the gate around it
-//	starter.go      what comes first at a start
-//	recover.go      what a run does to the gate
-//	lnd.go          our own connection to lnd and its states
+//	watch.go        what lnd is told to watch before each start
+//	busy.go         what the embedded daemon says is in flight
 //	auth.go         macaroons, also while the embedded daemon is down
 //	macaroonstore.go  upstream's macaroon store, ours while it is down
 //	server.go, tls.go, panics.go  the one gRPC and the one REST port
@@ -21,8 +22,7 @@
 //	deposits.go, nilrequest.go, addressdesk.go  what is refused or withheld
 //	assets.go       what becomes of taproot assets
 //	swapports.go    what the wrapper stands on
-//	sweepaddr.go    the addresses that sweeps pay to, in a rebuilt lnd
-//	adapters.go     the ports of package actions, on lnd and the files
+//	adapters.go     the keeper of backups, on lnd and the files
 //	view.go         the ports on the chain, and on what lnd cannot see
 //	recovery.go     what the Recovery service (internal/recoveryserver) stands on
 package loopd
