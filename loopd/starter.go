@@ -100,6 +100,10 @@ type starter struct {
 	// failing is since when no decision could be taken, zero if one was.
 	failing time.Time
 
+	// tookUp says that a run which an earlier process left, if there was
+	// one, was taken up.
+	tookUp bool
+
 	// search is the last look for backups, nil before the first.
 	search *startdecision.Search
 
@@ -300,7 +304,11 @@ func (s *starter) carryOut(ctx context.Context,
 	}
 
 	switch decision.Step {
+	// What this process began goes on by itself, or waits for a person.
 	case startdecision.Continue:
+		if s.tookUp {
+			break
+		}
 		if err := s.cfg.engine.Continue(ctx); err != nil {
 			return err
 		}
@@ -311,6 +319,7 @@ func (s *starter) carryOut(ctx context.Context,
 		}
 	}
 
+	s.tookUp = true
 	if decision.Hold == "" {
 		s.cfg.hold.release(held)
 		s.cfg.gate.Release(holdStart)

@@ -43,6 +43,9 @@ type startWorld struct {
 	// act is what a run does in each state.
 	act actions.Action
 
+	// journal keeps the runs.
+	journal *recoveryfsm.MemoryJournal
+
 	// unfinished is a run that an earlier process left, or nil.
 	unfinished *recoveryfsm.Run
 }
@@ -139,7 +142,6 @@ type starting struct {
 
 	starter *starter
 	engine  *recoveryfsm.Engine
-	journal *recoveryfsm.MemoryJournal
 }
 
 // runStarter lets a starter work in a world until the test ends. It is called
@@ -148,9 +150,8 @@ func runStarter(t *testing.T, world *startWorld,
 	change func(*starterConfig)) *starting {
 
 	t.Helper()
-	s := &starting{
-		startWorld: world, journal: recoveryfsm.NewMemoryJournal(),
-	}
+	world.journal = recoveryfsm.NewMemoryJournal()
+	s := &starting{startWorld: world}
 	if world.unfinished != nil {
 		err := s.journal.CreateRun(t.Context(), *world.unfinished)
 		require.NoError(t, err)
@@ -395,5 +396,46 @@ func TestInterruptedRunGoesOn(t *testing.T) {
 		run, err := s.engine.Latest(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, states.SwapsInFlight, run.Reason)
+	})
+}
+
+// TestHaltedRunIsLeftAlone checks that a run that this process does not go on
+// with, because it cannot be saved, is not taken up again and again: each time
+// would count as a death of the process.
+func TestHaltedRunIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := &startWorld{
+			token: generation.TokenPaid, rows: 1,
+			act: blockedBy(states.SwapsInFlight),
+			unfinished: &recoveryfsm.Run{
+				ID:      "00000000000000000000000000000001",
+				Kind:    states.Restore,
+				Version: states.RestoreTable().Version,
+				State:   states.ScanDeposits,
+				Created: time.Now(),
+			},
+		}
+		s := runStarter(t, world, func(c *starterConfig) {
+			world.journal.SetHooks(func(_ int,
+				save recoveryfsm.Save) error {
+
+				if save == recoveryfsm.SaveIntent {
+					return errSick
+				}
+
+				return nil
+			}, nil)
+		})
+		run, err := s.engine.Latest(t.Context())
+		require.NoError(t, err)
+		require.NotNil(t, run.Halted)
+
+		saves := s.journal.Saves()
+		for range 3 {
+			s.starter.poke()
+			later(probeInterval)
+		}
+		require.Equal(t, saves, s.journal.Saves())
+		require.True(t, s.up())
 	})
 }
