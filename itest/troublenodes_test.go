@@ -50,11 +50,10 @@ func credentialTroubles() []trouble {
 
 	narrow := macaroon("lnd-macaroon-narrow", bakeNarrow)
 	narrow.brief = true
-	noCertificate := certificate("lnd-certificate-missing", missing)
-	noCertificate.brief = true
 
 	return []trouble{
-		narrow, noCertificate,
+		narrow,
+		certificate("lnd-certificate-missing", missing),
 		macaroon("lnd-macaroon-missing", missing),
 		macaroon("lnd-macaroon-garbage", damaged),
 		macaroon("lnd-macaroon-foreign", func(p *patient, path string) {

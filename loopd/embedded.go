@@ -134,10 +134,7 @@ func (d *Daemon) startEmbedded(ctx context.Context) (*embedded, error) {
 // answer is an error. A view that cannot is not waited for longer than
 // catchUpLimit. The only error is the end of the context.
 func (d *Daemon) catchUp(ctx context.Context) error {
-	bounded, cancel := context.WithTimeout(ctx, catchUpLimit)
-	defer cancel()
-
-	err := d.untilReady(bounded, "the deposits", d.view.CatchUp)
+	err := tryFor(ctx, catchUpLimit, "the deposits", d.view.CatchUp)
 	if err != nil && ctx.Err() == nil {
 		log.Warnf("The swap client starts before the chain was " +
 			"followed to its tip")

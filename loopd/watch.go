@@ -7,6 +7,7 @@ import (
 
 	"github.com/lightninglabs/loop/staticaddr/script"
 	"github.com/lightningnetwork/lnd/keychain"
+	"github.com/looprecovery/looprecovery/internal/await"
 	"github.com/looprecovery/looprecovery/staticaddr"
 )
 
@@ -23,15 +24,30 @@ func (d *Daemon) watchBefore(ctx context.Context) {
 		_ = d.keeper.Protect(d.shutdown, 0)
 	})
 
-	bounded, cancel := context.WithTimeout(ctx, watchLimit)
-	defer cancel()
-	err := d.untilReady(bounded, "what lnd watches", d.watch)
+	err := tryFor(ctx, watchLimit, "what lnd watches", d.watch)
 	if err == nil || ctx.Err() != nil {
 		return
 	}
 	d.background.Go(func() {
-		_ = d.untilReady(d.shutdown, "what lnd watches", d.watch)
+		loop := await.Loop{Log: log}
+		_ = loop.Until(d.shutdown, "what lnd watches", d.watch)
 	})
+}
+
+// tryFor repeats a step that the swap client can do without: for no longer than
+// the limit, and not at all if somebody has to change something first.
+func tryFor(ctx context.Context, limit time.Duration, name string,
+	step func(context.Context) error) error {
+
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	loop := await.Loop{Log: log, OnState: func(state await.State) {
+		if state.Permanent {
+			cancel()
+		}
+	}}
+
+	return loop.Until(ctx, name, step)
 }
 
 // watch makes lnd watch the address and where its deposits are swept to.
