@@ -100,6 +100,9 @@ type starter struct {
 	// failing is since when no decision could be taken, zero if one was.
 	failing time.Time
 
+	// endured says that the swap client was let go without a decision.
+	endured bool
+
 	// tookUp says that a run which an earlier process left, if there was
 	// one, was taken up.
 	tookUp bool
@@ -154,12 +157,13 @@ func (s *starter) run(ctx context.Context) {
 }
 
 // endure lets the swap client go when a decision is not to be had for long. An
-// empty directory waits: nothing there has a deadline.
+// empty directory waits: nothing there has a deadline. Where something may be
+// missing no address is made meanwhile.
 func (s *starter) endure(decision startdecision.Decision, err error) {
 	now := s.cfg.clock.Now()
 	switch {
 	case err == nil:
-		s.failing = time.Time{}
+		s.failing, s.endured = time.Time{}, false
 		return
 
 	case s.failing.IsZero():
@@ -169,9 +173,15 @@ func (s *starter) endure(decision startdecision.Decision, err error) {
 		return
 	}
 
-	log.Warnf("The swap client starts although it could not be decided " +
-		"what comes first; no address is made meanwhile")
-	decision.Hold, decision.Addresses = "", states.JournalFailed
+	if !s.endured {
+		log.Warnf("The swap client does not wait any longer for what " +
+			"cannot be decided")
+		s.endured = true
+	}
+	decision.Hold = ""
+	if decision.Step != startdecision.StartClient {
+		decision.Addresses = states.JournalFailed
+	}
 	s.decided.Store(&decision)
 	s.cfg.gate.Release(holdStart)
 }

@@ -354,6 +354,42 @@ func TestSickJournalHoldsNothing(t *testing.T) {
 	})
 }
 
+// TestSickJournalRefusesNothing checks that whoever has both halves gets an
+// address although the journal cannot be read, and that the log says so once.
+func TestSickJournalRefusesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := runStarter(t, &startWorld{
+			token: generation.TokenPaid, rows: 1,
+		}, func(c *starterConfig) { c.engine = unreadableEngine(t) })
+		later(time.Minute)
+		require.True(t, s.up())
+		require.Empty(t, s.starter.addressesRefused())
+		require.True(t, s.starter.endured)
+	})
+}
+
+// unreadableJournal is a journal that cannot be read.
+type unreadableJournal struct {
+	*recoveryfsm.MemoryJournal
+}
+
+// Runs implements recoveryfsm.Journal.
+func (unreadableJournal) Runs(context.Context, int) ([]recoveryfsm.Run,
+	error) {
+
+	return nil, errSick
+}
+
+// unreadableEngine returns an engine whose journal cannot be read.
+func unreadableEngine(t *testing.T) *recoveryfsm.Engine {
+	engine := recoveryfsm.New(recoveryfsm.Config{
+		Journal: unreadableJournal{recoveryfsm.NewMemoryJournal()},
+	})
+	t.Cleanup(engine.Stop)
+
+	return engine
+}
+
 // sickEngine returns an engine whose journal fails.
 func sickEngine(t *testing.T) *recoveryfsm.Engine {
 	journal := recoveryfsm.NewMemoryJournal()
