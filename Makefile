@@ -86,7 +86,8 @@ crash: build-itest ## Kill a restore everywhere, three times, and compare.
 trouble: build-itest ## Get loopd into every trouble, each watched for minutes.
 	@$(GO) test -c -o $(BIN)/itest.test ./itest
 	@cd itest && ../$(BIN)/itest.test -test.timeout $(TROUBLE_TIMEOUT) \
-		-test.v -test.run 'TestTrouble$$' -trouble -watch 5m
+		-test.parallel 4 -test.v -test.run 'TestTrouble$$' \
+		-trouble -watch 5m
 
 .PHONY: bench
 bench: ## Measure the scan against its bounds: walk, requests, memory.
