@@ -96,11 +96,19 @@ func (d *deriver) derive(ctx context.Context, index uint32, to *derivation) {
 	}
 }
 
-// key waits for a script that ensure was called for.
+// key waits for a script that ensure was called for. One that is there is
+// returned also when the context has ended.
 func (d *deriver) key(ctx context.Context, index uint32) ([keySize]byte,
 	error) {
 
 	derivation := d.pending[index]
+	select {
+	case <-derivation.done:
+		return derivation.key, derivation.err
+
+	default:
+	}
+
 	select {
 	case <-derivation.done:
 		return derivation.key, derivation.err

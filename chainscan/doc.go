@@ -12,6 +12,18 @@
 // The package knows chains and scripts. Where blocks come from is a Source,
 // which scripts there are a Family, and where progress is kept a Checkpoint.
 //
+// # Held or run
+//
+// A Scan is opened on its checkpoint, brought forward by as many blocks as one
+// likes, asked, and closed; whoever opens it again goes on there. Run does that
+// until the scan is complete. Whatever interrupts a step (an error of the
+// source, a caller who leaves, a checkpoint that cannot be written), the next
+// one goes on from what is held.
+//
+// A best chain that contradicts what was walked is a reorg. One that merely
+// ends lower is that of a node that is catching up, and nothing is taken back
+// for it.
+//
 // # How a scan works
 //
 // A fetcher asks the source for several blocks at a time, as many as bring them

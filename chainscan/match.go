@@ -1,6 +1,7 @@
 package chainscan
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -83,7 +84,10 @@ const (
 // spends. It belongs to one goroutine.
 type matcher struct {
 	lookAhead uint32
-	group     sync.WaitGroup
+
+	// group are the goroutines that derive scripts, for as long as life.
+	life  context.Context
+	group sync.WaitGroup
 
 	// families are the families in their order, and known the same by
 	// their number.
@@ -96,9 +100,11 @@ type matcher struct {
 	spends *outPointSet
 
 	// outputs are all outputs found; changes are those since the last
-	// commit.
-	outputs map[wire.OutPoint]*Output
-	changes map[wire.OutPoint]change
+	// commit. Outputs and spends of one transaction share its bytes, which
+	// are in transactions.
+	outputs      map[wire.OutPoint]*Output
+	changes      map[wire.OutPoint]change
+	transactions map[chainhash.Hash][]byte
 
 	// stamp and time are those of the block that is walked; fresh are the
 	// outputs it brought.
@@ -108,15 +114,21 @@ type matcher struct {
 }
 
 // newMatcher returns a matcher that knows no script yet.
-func newMatcher(families []Family, lookAhead uint32) *matcher {
+// It derives scripts until its context ends.
+func newMatcher(life context.Context, families []Family,
+	lookAhead uint32) *matcher {
+
 	m := &matcher{
 		lookAhead: lookAhead,
+		life:      life,
 		known:     make(map[int32]*familyState),
 		hasher:    newTxHasher(),
 		keys:      newKeySet(),
 		spends:    newOutPointSet(),
 		outputs:   make(map[wire.OutPoint]*Output),
 		changes:   make(map[wire.OutPoint]change),
+
+		transactions: make(map[chainhash.Hash][]byte),
 	}
 	m.walker.keys, m.walker.spends = m.keys, m.spends
 
@@ -145,6 +157,7 @@ func (m *matcher) restore(outputs []Output) {
 			continue
 		}
 
+		m.share(&output)
 		m.outputs[output.OutPoint] = &output
 		state.used[output.Script.Index]++
 		if output.Spend == nil {
@@ -152,6 +165,13 @@ func (m *matcher) restore(outputs []Output) {
 		}
 	}
 	m.closeAll()
+}
+
+// grows tells whether scripts can become known late.
+func (m *matcher) grows() bool {
+	return slices.ContainsFunc(m.families, func(f *familyState) bool {
+		return !f.fixed
+	})
 }
 
 // closeAll computes the frontiers of all families.
@@ -162,8 +182,9 @@ func (m *matcher) closeAll() {
 }
 
 // grow raises what is tested to the frontier, and by a margin beyond it, in
-// each family that needs it, and returns the keys that became known. With
-// eager, a family needs it already when half of the margin is used up.
+// each family that needs it, and returns the keys that became known, also
+// beside an error; after one it can be called again. With eager, a family needs
+// it already when half of the margin is used up.
 func (m *matcher) grow(ctx context.Context, margin uint32, eager bool) (
 	[][keySize]byte, error) {
 
@@ -183,7 +204,7 @@ func (m *matcher) grow(ctx context.Context, margin uint32, eager bool) (
 	// Let all families derive at the same time before waiting for any.
 	for _, state := range grown {
 		if !state.fixed {
-			state.deriver.ensure(ctx, &m.group, addCapped(
+			state.deriver.ensure(m.life, &m.group, addCapped(
 				state.frontier, margin+m.lookAhead,
 			))
 		}
@@ -198,7 +219,7 @@ func (m *matcher) grow(ctx context.Context, margin uint32, eager bool) (
 
 		keys, err := m.learn(ctx, state, state.tested, wanted)
 		if err != nil {
-			return nil, err
+			return added, err
 		}
 		state.tested = wanted
 		added = append(added, keys...)
@@ -261,7 +282,7 @@ func (m *matcher) relearn(ctx context.Context, from map[int32]uint32) error {
 
 	for _, state := range m.families {
 		if !state.fixed {
-			state.deriver.ensure(ctx, &m.group, state.tested)
+			state.deriver.ensure(m.life, &m.group, state.tested)
 		}
 	}
 	for _, state := range m.families {
@@ -310,7 +331,7 @@ func (m *matcher) walkFor(keys *keySet, blk block) error {
 func (m *matcher) found(tx *rawTx) {
 	var id chainhash.Hash
 	m.hasher.id(tx, &id)
-	raw := tx.bytes()
+	raw := m.shared(id, tx.bytes())
 
 	for _, match := range m.walker.matches {
 		if match.output {
@@ -318,6 +339,27 @@ func (m *matcher) found(tx *rawTx) {
 		} else {
 			m.addSpend(tx, match, id, raw)
 		}
+	}
+}
+
+// shared returns the bytes of a transaction, those kept if it was seen before.
+// After a reorg it can come back with another witness.
+func (m *matcher) shared(id chainhash.Hash, raw []byte) []byte {
+	if kept, ok := m.transactions[id]; ok && bytes.Equal(kept, raw) {
+		return kept
+	}
+	m.transactions[id] = raw
+
+	return raw
+}
+
+// share lets an output share the bytes of its transactions with others.
+func (m *matcher) share(output *Output) {
+	output.FundingTx = m.shared(output.OutPoint.Hash, output.FundingTx)
+	if output.Spend != nil {
+		spend := *output.Spend
+		spend.SpendingTx = m.shared(spend.TxID, spend.SpendingTx)
+		output.Spend = &spend
 	}
 }
 
@@ -393,6 +435,11 @@ func (m *matcher) rollBack(height int32) {
 		}
 	}
 	m.closeAll()
+
+	clear(m.transactions)
+	for _, output := range m.outputs {
+		m.share(output)
+	}
 }
 
 // takeFresh returns the outputs found since it was last called.
@@ -403,8 +450,10 @@ func (m *matcher) takeFresh() []wire.OutPoint {
 	return fresh
 }
 
-// takeChanges returns what was found since it was last called, sorted.
-func (m *matcher) takeChanges() ([]Output, []OutputSpend) {
+// changed returns what is found and not saved yet, sorted. If it is doubtful
+// whether some of that was saved, a spend is told apart from its output, which
+// the checkpoint can hold without it.
+func (m *matcher) changed(doubtful bool) ([]Output, []OutputSpend) {
 	var (
 		outputs []Output
 		spends  []OutputSpend
@@ -413,11 +462,12 @@ func (m *matcher) takeChanges() ([]Output, []OutputSpend) {
 		output := *m.outputs[outPoint]
 		if change == changeFound {
 			outputs = append(outputs, output)
-		} else {
+		}
+		apart := doubtful && output.Spend != nil
+		if change == changeSpent || apart {
 			spends = append(spends, OutputSpend{Output: output})
 		}
 	}
-	clear(m.changes)
 
 	slices.SortFunc(outputs, CompareOutputs)
 	slices.SortFunc(spends, func(a, b OutputSpend) int {

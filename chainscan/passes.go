@@ -5,31 +5,38 @@ import "context"
 // begin makes the scripts known that the pass tests, unless they are, and
 // chooses between testing all of them and only those that are new since the
 // passes before.
-func (s *scan) begin(ctx context.Context) error {
-	if s.at.Height < s.cfg.Birthday && s.record == nil {
+func (s *Scan) begin(ctx context.Context) error {
+	if s.at.Height < s.cfg.Birthday && s.record == nil && s.match.grows() {
 		s.record = newRecord(s.cfg.Birthday, &s.tuning)
 	}
 
-	added, err := s.match.grow(ctx, s.margin(), s.record != nil)
-	if err != nil {
+	if err := s.grow(ctx, s.record != nil); err != nil {
 		return err
 	}
 
 	// What is known from the first block on needs no looking up.
-	switch {
-	case s.at.Height < s.cfg.Birthday:
+	if s.at.Height < s.cfg.Birthday {
+		s.todo.keys = nil
 		s.completeAll()
-
-	case s.record != nil:
-		s.todo.keys = append(s.todo.keys, added...)
 	}
 
 	return s.focus(ctx)
 }
 
+// grow lets the families grow. What became known by that is to be looked up in
+// the record, also if not all of it could be derived.
+func (s *Scan) grow(ctx context.Context, eager bool) error {
+	added, err := s.match.grow(ctx, s.margin(), eager)
+	if s.record != nil {
+		s.todo.keys = append(s.todo.keys, added...)
+	}
+
+	return err
+}
+
 // focus lets the match test what the passes before have left, up to where they
 // came, and everything from there on.
-func (s *scan) focus(ctx context.Context) error {
+func (s *Scan) focus(ctx context.Context) error {
 	partial := s.at.Height < s.passed.Height
 	if s.focused && partial == s.partial {
 		return nil
@@ -39,14 +46,18 @@ func (s *scan) focus(ctx context.Context) error {
 	if partial {
 		from = s.passedFrontier
 	}
+	s.focused = false
+	if err := s.match.relearn(ctx, from); err != nil {
+		return err
+	}
 	s.focused, s.partial = true, partial
 
-	return s.match.relearn(ctx, from)
+	return nil
 }
 
 // margin returns the number of scripts beyond the frontier that are tested. It
 // doubles with each pass, so that few are needed whatever the chain holds.
-func (s *scan) margin() uint32 {
+func (s *Scan) margin() uint32 {
 	blocks := max(s.tip.Height-s.cfg.Birthday, 0)
 	margin := min(uint32(blocks/s.tuning.marginShare), s.tuning.marginMax)
 
@@ -61,15 +72,15 @@ func (s *scan) margin() uint32 {
 
 // completeAll says that all scripts that are tested were tested against every
 // block walked.
-func (s *scan) completeAll() {
+func (s *Scan) completeAll() {
 	for _, state := range s.match.families {
 		state.complete = state.tested
 	}
 }
 
-// open tells whether a script that must be tested was not tested against every
-// block.
-func (s *scan) open() bool {
+// isOpen tells whether a script that must be tested was not tested against
+// every block.
+func (s *Scan) isOpen() bool {
 	for _, state := range s.match.families {
 		if state.complete < state.frontier {
 			return true
@@ -81,7 +92,7 @@ func (s *scan) open() bool {
 
 // nextPass begins a walk from the birthday for the scripts that this pass has
 // not tested from there on.
-func (s *scan) nextPass(ctx context.Context) error {
+func (s *Scan) nextPass(ctx context.Context) error {
 	s.passedFrontier = make(map[int32]uint32)
 	for _, state := range s.match.families {
 		s.passedFrontier[state.family.ID()] = state.complete
@@ -99,25 +110,20 @@ func (s *scan) nextPass(ctx context.Context) error {
 		return err
 	}
 
-	// Without a block walked there is still something to save.
-	s.walked++
-
 	return s.commit(ctx)
 }
 
 // settle lets the families grow by what the last block brought. What becomes
 // known by that is looked up in the record, which holds this block too, or is
 // left to the next pass.
-func (s *scan) settle(ctx context.Context) error {
+func (s *Scan) settle(ctx context.Context) error {
 	if len(s.match.takeFresh()) == 0 {
 		return nil
 	}
 
-	added, err := s.match.grow(ctx, s.margin(), s.record != nil)
-	if err != nil || s.record == nil {
+	if err := s.grow(ctx, s.record != nil); err != nil {
 		return err
 	}
-	s.todo.keys = append(s.todo.keys, added...)
 
 	return s.drain(ctx)
 }
@@ -125,7 +131,7 @@ func (s *scan) settle(ctx context.Context) error {
 // drain looks up in the record what became known late: scripts, and outpoints
 // of outputs in earlier blocks. Each script is tested against each block once.
 // It can be repeated after an error.
-func (s *scan) drain(ctx context.Context) error {
+func (s *Scan) drain(ctx context.Context) error {
 	if s.record == nil {
 		return nil
 	}
@@ -142,12 +148,11 @@ func (s *scan) drain(ctx context.Context) error {
 			}
 		}
 
-		added, err := s.match.grow(ctx, s.margin(), true)
-		if err != nil {
+		s.todo.keys = s.todo.keys[keys:]
+		s.todo.outPoints = s.todo.outPoints[outPoints:]
+		if err := s.grow(ctx, true); err != nil {
 			return err
 		}
-		s.todo.keys = append(s.todo.keys[keys:], added...)
-		s.todo.outPoints = s.todo.outPoints[outPoints:]
 	}
 	s.completeAll()
 
@@ -156,7 +161,7 @@ func (s *scan) drain(ctx context.Context) error {
 
 // revisit walks blocks of the record again, for some of the known scripts. The
 // spends of outputs that they bring can lie in any later block of the record.
-func (s *scan) revisit(ctx context.Context, stamps []BlockStamp,
+func (s *Scan) revisit(ctx context.Context, stamps []BlockStamp,
 	keys *keySet) error {
 
 	for _, stamp := range stamps {

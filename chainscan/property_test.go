@@ -78,6 +78,13 @@ type story struct {
 	source   *simSource
 	store    *MemoryCheckpoint
 	switches []simSwitch
+
+	// cfg are the settings of the present life.
+	cfg Config
+
+	// leave, if not nil, is called at the given call of the source.
+	leave   func()
+	leaveAt int
 }
 
 // simSwitch makes a branch the best chain at a call of the source.
@@ -158,6 +165,9 @@ func (s *story) onCall(call int) error {
 		s.source.setBranch(s.switches[0].branch)
 		s.switches = s.switches[1:]
 	}
+	if s.leave != nil && call >= s.leaveAt {
+		s.leave()
+	}
 	if call%37 == 0 {
 		return errInjected
 	}
@@ -165,45 +175,53 @@ func (s *story) onCall(call int) error {
 	return nil
 }
 
-// run scans to the end, through kills and reorgs while nothing runs.
+// settings draws the settings of a life: those of the simulation, or others
+// that a user could have set since the last one.
+func (s *story) settings() Config {
+	cfg := Config{
+		Source:     s.source,
+		Families:   s.sim.families,
+		Birthday:   s.sim.birthday,
+		LookAhead:  s.sim.lookAhead,
+		Checkpoint: s.store,
+	}
+	if s.rng.IntN(2) == 0 {
+		cfg.LookAhead = 1 + s.rng.Uint32N(5)
+	}
+	if s.rng.IntN(3) == 0 {
+		s.rng.Shuffle(len(cfg.Families), func(i, j int) {
+			cfg.Families = slices.Clone(cfg.Families)
+			cfg.Families[i], cfg.Families[j] = cfg.Families[j],
+				cfg.Families[i]
+		})
+		cfg.Families = cfg.Families[:1+s.rng.IntN(len(cfg.Families))]
+	}
+	if s.rng.IntN(8) == 0 {
+		cfg.Birthday = s.rng.Int32N(12)
+	}
+	if s.rng.IntN(8) == 0 {
+		cfg.Families = []Family{&simFamily{
+			id: 60, fixed: true, index: s.rng.Uint32N(30),
+		}}
+	}
+
+	return cfg
+}
+
+// run scans to the end, through kills, changed settings, and reorgs while
+// nothing runs.
 func (s *story) run(ctx context.Context) (*Result, error) {
 	for kills := s.rng.IntN(4); ; kills-- {
-		cfg := Config{
-			Source:     s.source,
-			Families:   s.sim.families,
-			Birthday:   s.sim.birthday,
-			LookAhead:  s.sim.lookAhead,
-			Checkpoint: s.store,
-		}
-
-		runCtx, cancel := context.WithCancel(ctx)
+		result, err := s.live(ctx, kills > 0)
 		switch {
-		case kills <= 0:
-
-		case s.rng.IntN(2) == 0:
-			cfg.Checkpoint = &killCheckpoint{
-				Checkpoint: s.store,
-				failAt:     1 + s.rng.IntN(6),
-				after:      s.rng.IntN(2) == 0,
-			}
-
-		default:
-			steps := 1 + s.rng.IntN(6)
-			cfg.Progress = func(Progress) {
-				steps--
-				if steps == 0 {
-					cancel()
-				}
-			}
-		}
-
-		result, err := run(runCtx, cfg, randomTuning(s.rng))
-		cancel()
-		switch {
-		case err == nil && s.settled():
+		case err == nil && s.settled() && kills <= 0:
 			return result, nil
 
 		case err == nil:
+			if err := s.agrees(result); err != nil {
+				return nil, err
+			}
+
 			continue
 
 		case !errors.Is(err, errInjected) &&
@@ -220,6 +238,109 @@ func (s *story) run(ctx context.Context) (*Result, error) {
 			s.source.mu.Unlock()
 		}
 	}
+}
+
+// live runs one life of a scan, which can end early.
+func (s *story) live(ctx context.Context, killed bool) (*Result, error) {
+	s.cfg = s.settings()
+	cfg := s.cfg
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	failing := &killCheckpoint{
+		Checkpoint: s.store,
+		failAt:     1 + s.rng.IntN(6),
+		after:      s.rng.IntN(2) == 0,
+	}
+	switch s.rng.IntN(3) {
+	case 0:
+		cfg.Checkpoint = failing
+
+		return s.hold(ctx, cfg, killed)
+
+	case 1:
+		if killed {
+			cfg.Checkpoint = failing
+		}
+
+	case 2:
+		steps := 1 + s.rng.IntN(6)
+		cfg.Progress = func(Progress) {
+			steps--
+			if steps == 0 && killed {
+				cancel()
+			}
+		}
+	}
+
+	return run(ctx, cfg, randomTuning(s.rng))
+}
+
+// hold advances a scan in small steps, some of which are cut short by their
+// context, until it is complete. One that is killed is closed before.
+func (s *story) hold(ctx context.Context, cfg Config, killed bool) (*Result,
+	error) {
+
+	scan, err := open(ctx, cfg, randomTuning(s.rng))
+	if err != nil {
+		return nil, err
+	}
+	defer scan.Close()
+
+	for steps := s.rng.IntN(20); ; steps-- {
+		if steps == 0 && killed {
+			return nil, context.Canceled
+		}
+
+		complete, err := s.advance(ctx, scan)
+		var passing *passingError
+		switch {
+		case complete:
+			return scan.Result(), nil
+
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+
+		case err != nil && !errors.As(err, &passing) &&
+			!errors.Is(err, errInjected) &&
+			!errors.Is(err, context.Canceled):
+
+			return nil, err
+		}
+	}
+}
+
+// advance brings a scan forward by some blocks.
+func (s *story) advance(ctx context.Context, scan *Scan) (bool, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	s.source.mu.Lock()
+	if s.rng.IntN(3) == 0 {
+		s.leave, s.leaveAt = cancel, s.source.calls+s.rng.IntN(12)
+	}
+	s.source.mu.Unlock()
+	complete, err := scan.Advance(ctx, s.rng.IntN(15))
+	s.source.mu.Lock()
+	s.leave = nil
+	s.source.mu.Unlock()
+
+	return complete, err
+}
+
+// agrees tells whether the checkpoint holds the result that was returned.
+func (s *story) agrees(result *Result) error {
+	cursor, stored, err := s.store.Load(context.Background())
+	if err != nil {
+		return err
+	}
+	stored = Select(*cursor, stored)
+	if !equalOutputs(stored, result.Outputs) {
+		return fmt.Errorf("stored %s\nreturned %s", describe(stored),
+			describe(result.Outputs))
+	}
+
+	return nil
 }
 
 // settled tells whether the chain has reached its last state, and makes it so
@@ -241,23 +362,21 @@ func (s *story) settled() bool {
 // check compares the result with the brute-force oracle on the final chain.
 func (s *story) check(result *Result) error {
 	wanted := oracle(
-		s.source.branch, s.sim.families, s.sim.birthday,
-		s.sim.lookAhead,
+		s.source.branch, s.cfg.Families, s.cfg.Birthday,
+		s.cfg.LookAhead,
 	)
 	if !equalOutputs(wanted, result.Outputs) {
 		return fmt.Errorf("found %s\nwanted %s",
 			describe(result.Outputs), describe(wanted))
 	}
+	if err := s.agrees(result); err != nil {
+		return err
+	}
 
-	cursor, stored, err := s.store.Load(context.Background())
+	cursor, _, err := s.store.Load(context.Background())
 	if err != nil {
 		return err
 	}
-	if !equalOutputs(wanted, Select(*cursor, stored)) {
-		return fmt.Errorf("stored %s\nwanted %s",
-			describe(Select(*cursor, stored)), describe(wanted))
-	}
-
 	tip := s.source.branch[len(s.source.branch)-1].BlockStamp
 	if result.Coverage.Tip != tip || cursor.Block != tip {
 		return fmt.Errorf("ended at %v and %v, tip %v",
@@ -389,7 +508,7 @@ func runStory(t *testing.T, seed uint64, with *peer, found *tally) {
 		return
 	}
 	hits, wanted, err := with.recall(
-		story.source.branch, story.sim.lookAhead, result.Outputs,
+		story.source.branch, story.cfg.LookAhead, result.Outputs,
 	)
 	if err != nil {
 		t.Error(err)

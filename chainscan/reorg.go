@@ -8,57 +8,49 @@ import (
 )
 
 // align makes sure that the blocks walked are on the best chain, and rolls back
-// to the last one that is if not.
-func (s *scan) align(ctx context.Context) error {
-	proven := false
-	for i, stamp := range slices.Backward(s.history) {
+// to the last one that is if the best chain contradicts them. One that ends
+// lower, and does not, is that of a node that is catching up.
+func (s *Scan) align(ctx context.Context) error {
+	last, contradicted, err := s.lastCommon(ctx)
+	top, walked := s.history.top()
+	switch {
+	case err != nil:
+		return err
+
+	case contradicted:
+		s.rollBack(last)
+
+	case walked && top.Height > s.tip.Height:
+		return &passingError{err: ErrBehind}
+	}
+
+	return s.alignCursor(ctx)
+}
+
+// lastCommon returns the highest known block that is on the best chain, the
+// one before the birthday if none is, and whether the best chain has another
+// block where a higher one is known.
+func (s *Scan) lastCommon(ctx context.Context) (BlockStamp, bool, error) {
+	contradicted := false
+	for _, stamp := range slices.Backward(s.history) {
 		if stamp.Height > s.tip.Height {
 			continue
 		}
 
 		on, err := s.onBestChain(ctx, stamp)
-		switch {
-		case err != nil:
-			return err
-
-		case on && i == len(s.history)-1:
-			return s.alignCursor(ctx)
-
-		case on:
-			return s.leave(stamp, proven)
+		if err != nil || on {
+			return stamp, contradicted, err
 		}
-		proven = true
+		contradicted = true
 	}
 
-	switch {
-	case len(s.history) == 0:
-		return nil
-
-	case !proven:
-		return &passingError{err: errBehind}
-	}
-	s.rollBack(BlockStamp{Height: s.cfg.Birthday - 1})
-
-	return nil
-}
-
-// leave rolls back to the last block that is on the best chain. It is no reorg
-// if the best chain ends far below what was walked and does not contradict it:
-// then the node is catching up.
-func (s *scan) leave(last BlockStamp, proven bool) error {
-	top, _ := s.history.top()
-	if !proven && top.Height-s.tip.Height > s.tuning.historyDense {
-		return &passingError{err: errBehind}
-	}
-	s.rollBack(last)
-
-	return nil
+	return BlockStamp{Height: s.cfg.Birthday - 1}, contradicted, nil
 }
 
 // alignCursor makes sure that the cursor is on the best chain, where the
 // highest block walked is. In a later pass it can have strayed to a branch that
 // was the best chain for a while.
-func (s *scan) alignCursor(ctx context.Context) error {
+func (s *Scan) alignCursor(ctx context.Context) error {
 	top, _ := s.history.top()
 	if s.at.Height < s.cfg.Birthday || s.at == top {
 		return nil
@@ -81,7 +73,7 @@ func (s *scan) alignCursor(ctx context.Context) error {
 }
 
 // onBestChain tells whether a block is on the best chain.
-func (s *scan) onBestChain(ctx context.Context, stamp BlockStamp) (bool,
+func (s *Scan) onBestChain(ctx context.Context, stamp BlockStamp) (bool,
 	error) {
 
 	if stamp.Height == s.tip.Height {
@@ -99,7 +91,7 @@ func (s *scan) onBestChain(ctx context.Context, stamp BlockStamp) (bool,
 }
 
 // rollBack forgets everything above a block, after a reorg.
-func (s *scan) rollBack(to BlockStamp) {
+func (s *Scan) rollBack(to BlockStamp) {
 	log.Infof("Reorg: the scan goes back from height %d to %d (%v)",
 		s.at.Height, to.Height, to.Hash)
 
@@ -121,7 +113,7 @@ func (s *scan) rollBack(to BlockStamp) {
 }
 
 // follows tells whether a block is the next one of the chain walked.
-func (s *scan) follows(blk block) bool {
+func (s *Scan) follows(blk block) bool {
 	var none chainhash.Hash
 	if s.at.Hash != none && headerPrevious(blk.raw) != s.at.Hash {
 		return false
@@ -133,7 +125,7 @@ func (s *scan) follows(blk block) bool {
 }
 
 // stalled looks, while a block does not arrive, whether the chain has changed.
-func (s *scan) stalled(ctx context.Context) error {
+func (s *Scan) stalled(ctx context.Context) error {
 	if s.faults.get() != nil {
 		s.report(nil)
 	}

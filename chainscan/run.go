@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -24,9 +25,7 @@ type tuning struct {
 	recordBudget, recordSegment int
 
 	// historyDense is the number of blocks below the highest one that the
-	// history names without exception. A best chain that ends farther
-	// below it, without contradicting it, is that of a node that is
-	// catching up.
+	// history names without exception.
 	historyDense int32
 
 	// marginShare and marginMax say how many scripts beyond the frontier
@@ -74,14 +73,11 @@ const missingChecks = 3
 // that is told as trouble.
 const maxQuietReorgs = 3
 
-var (
-	// errReorg says that a block does not follow the one before.
-	errReorg = errors.New("the best chain changed")
+// unlimited is a budget that no chain uses up, in blocks.
+const unlimited = math.MaxInt32
 
-	// errBehind says that the node is far behind the scan, or behind its
-	// birthday, on the same chain.
-	errBehind = errors.New("the node is catching up")
-)
+// errReorg says that a block does not follow the one before.
+var errReorg = errors.New("the best chain changed")
 
 // passingError is an error of the source that is retried.
 type passingError struct {
@@ -98,8 +94,10 @@ func (e *passingError) Unwrap() error {
 	return e.err
 }
 
-// scan is one scan under way. It belongs to one goroutine.
-type scan struct {
+// Scan is a scan that one can hold: it is opened on a checkpoint, brought
+// forward (Advance), asked (Result, Cursor), and closed. Whoever opens it again
+// goes on where it was. Its methods are called by one goroutine at a time.
+type Scan struct {
 	cfg    Config
 	tuning tuning
 	match  *matcher
@@ -138,93 +136,81 @@ type scan struct {
 	last block
 
 	// rollback is the reorg to commit, walked the number of blocks since
-	// the last commit, and saved its time.
+	// the last commit, and saved its time. stored is the cursor that the
+	// checkpoint holds; doubtful says that the last commit failed, so that
+	// it may hold more.
 	rollback *BlockStamp
 	walked   int
 	saved    time.Time
+	stored   *Cursor
+	doubtful bool
+
+	// budget is the number of blocks that may still be walked.
+	budget int
 
 	// blocks is the number of blocks fetched.
 	blocks uint64
+
+	// life ends with the scan.
+	life context.Context
+	end  context.CancelFunc
 }
 
 // run is Run with limits.
 func run(ctx context.Context, cfg Config, tuning tuning) (*Result, error) {
-	if err := cfg.validate(); err != nil {
+	s, err := open(ctx, cfg, tuning)
+	if err != nil {
 		return nil, err
 	}
+	defer s.Close()
 
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-
-	s := newScan(cfg, tuning)
-	defer s.match.group.Wait()
-	defer cancel()
-
-	if err := s.load(ctx); err != nil {
+	if err := s.complete(ctx); err != nil {
 		return nil, err
 	}
+	result := s.Result()
+	log.Infof("Scan finished at height %d: %d outputs, %d blocks fetched, "+
+		"pass %d", s.at.Height, len(result.Outputs), s.blocks, s.pass)
 
-	return s.loop(ctx)
+	return result, nil
 }
 
-// newScan returns a scan that has not taken up its checkpoint yet.
-func newScan(cfg Config, tuning tuning) *scan {
-	return &scan{
-		cfg:      cfg,
-		tuning:   tuning,
-		match:    newMatcher(cfg.Families, cfg.LookAhead),
-		pace:     newPace(),
-		source:   promptSource{source: cfg.Source},
-		verifier: newVerifier(),
-		saved:    time.Now(),
-	}
-}
-
-// loop takes steps until one ends the scan. After a passing error it pauses,
-// the longer the more of them come without a block walked in between.
-func (s *scan) loop(ctx context.Context) (*Result, error) {
-	var (
-		backoff  = newBackoff(&s.tuning)
-		failures = 0
-	)
+// complete advances until the scan is complete. After a passing error it
+// pauses, the longer the more of them come without a block walked in between.
+func (s *Scan) complete(ctx context.Context) error {
+	backoff := newBackoff(&s.tuning)
 	for {
 		before := s.at
-		result, err := s.step(ctx)
-		if result != nil {
-			return result, nil
+		complete, err := s.Advance(ctx, unlimited)
+		if complete {
+			return nil
 		}
 		if err == nil || s.at.Height > before.Height {
-			backoff, failures = newBackoff(&s.tuning), 0
+			backoff = newBackoff(&s.tuning)
 		}
 
 		var passing *passingError
 		switch {
 		case ctx.Err() != nil:
-			return nil, ctx.Err()
+			return ctx.Err()
 
 		case err == nil:
 			continue
 
 		case !errors.As(err, &passing):
-			return nil, err
+			return err
 		}
 
-		// A reorg is no trouble, unless it has no end.
-		failures++
-		if !errors.Is(err, errReorg) || failures > maxQuietReorgs {
-			log.Warnf("The scan waits at height %d: %v",
-				s.at.Height, err)
-			s.faults.set(passing.err)
-			s.report(nil)
-		}
+		log.Warnf("The scan waits at height %d: %v", s.at.Height, err)
+		s.faults.set(passing.err)
+		s.report(nil)
 		if err := backoff.wait(ctx); err != nil {
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
 }
 
 // load takes up the checkpoint.
-func (s *scan) load(ctx context.Context) error {
+func (s *Scan) load(ctx context.Context) error {
 	cursor, outputs, err := s.cfg.Checkpoint.Load(ctx)
 	if err != nil {
 		return fmt.Errorf("load the scan's checkpoint: %w", err)
@@ -236,11 +222,9 @@ func (s *scan) load(ctx context.Context) error {
 	switch {
 	case cursor == nil:
 
-	// Another birthday is another scan: nothing is known about blocks
-	// before the old one.
-	case cursor.Birthday != s.cfg.Birthday:
-		log.Infof("The scan begins anew: its birthday is %d and was %d",
-			s.cfg.Birthday, cursor.Birthday)
+	case s.isOther(cursor, outputs):
+		log.Infof("The scan begins anew at %d: another birthday, or "+
+			"another address", s.cfg.Birthday)
 		s.rollback = &BlockStamp{
 			Height: min(cursor.Birthday, s.cfg.Birthday) - 1,
 		}
@@ -252,8 +236,29 @@ func (s *scan) load(ctx context.Context) error {
 	return nil
 }
 
+// isOther tells whether a checkpoint is that of another scan: with another
+// birthday nothing is known about the blocks before the old one, and with
+// another index a fixed family is another script.
+func (s *Scan) isOther(cursor *Cursor, outputs []Output) bool {
+	for _, state := range s.match.families {
+		count, known := cursor.Frontier[state.family.ID()]
+		if known && state.fixed && count != state.frontier {
+			return true
+		}
+	}
+	for _, output := range outputs {
+		state, known := s.match.known[output.Script.Family]
+		if known && state.fixed && output.Script.Index != state.index {
+			return true
+		}
+	}
+
+	return cursor.Birthday != s.cfg.Birthday
+}
+
 // restore continues from a cursor.
-func (s *scan) restore(cursor *Cursor, outputs []Output) {
+func (s *Scan) restore(cursor *Cursor, outputs []Output) {
+	s.stored = cursor
 	s.pass = cursor.Pass
 	s.at, s.passed = cursor.Block, cursor.Passed
 	s.passedFrontier = cursor.PassedFrontier
@@ -266,47 +271,52 @@ func (s *scan) restore(cursor *Cursor, outputs []Output) {
 	}
 }
 
-// step brings the scan forward: to a proven reorg, to the tip, to the next pass
-// or to the result.
-func (s *scan) step(ctx context.Context) (*Result, error) {
+// step brings the scan forward: to a proven reorg, to the tip or the end of
+// the budget, to the next pass or to completion, which it tells.
+func (s *Scan) step(ctx context.Context) (bool, error) {
 	tip, err := s.source.BestBlock(ctx)
 	if err != nil {
-		return nil, s.sourceError(BlockStamp{}, err)
+		return false, s.sourceError(BlockStamp{}, err)
 	}
 	s.tip = tip
 	s.faults.set(nil)
 
 	if err := s.align(ctx); err != nil {
-		return nil, err
+		return false, err
 	}
 	if tip.Height < s.cfg.Birthday {
-		return nil, &passingError{err: errBehind}
+		return false, &passingError{err: ErrBehind}
 	}
 	if err := s.begin(ctx); err != nil {
-		return nil, err
+		return false, err
 	}
 	if err := s.drain(ctx); err != nil {
-		return nil, err
+		return false, err
 	}
 	if s.rollback != nil {
 		if err := s.commit(ctx); err != nil {
-			return nil, err
+			return false, err
 		}
 	}
 
 	switch {
 	case s.at.Height < tip.Height:
-		return nil, s.walk(ctx, tip.Height)
+		return false, s.walk(ctx, tip.Height)
 
-	case s.open():
-		return nil, s.nextPass(ctx)
+	case s.isOpen():
+		return false, s.nextPass(ctx)
 	}
 
 	return s.finish(ctx)
 }
 
-// walk walks the blocks above the cursor up to a height.
-func (s *scan) walk(ctx context.Context, to int32) error {
+// walk walks the blocks above the cursor up to a height, or as many as the
+// budget allows.
+func (s *Scan) walk(ctx context.Context, to int32) error {
+	to = s.at.Height + min(to-s.at.Height, int32(s.budget))
+	if to <= s.at.Height {
+		return s.commit(ctx)
+	}
 	fetcher := newFetcher(
 		ctx, s.cfg.Source, s.pace, &s.tuning, &s.faults,
 		s.at.Height+1, to,
@@ -346,7 +356,7 @@ func (s *scan) walk(ctx context.Context, to int32) error {
 
 // unavailable asks again for a block that the node seems to lack, and returns
 // the error of the scan: the block could have left the best chain meanwhile.
-func (s *scan) unavailable(ctx context.Context, err error) error {
+func (s *Scan) unavailable(ctx context.Context, err error) error {
 	var missing *UnavailableError
 	if !errors.As(err, &missing) {
 		return err
@@ -367,7 +377,7 @@ func (s *scan) unavailable(ctx context.Context, err error) error {
 
 // advance walks the next block: it tests everything known, and what becomes
 // known by it against this block and all before.
-func (s *scan) advance(ctx context.Context, blk block) error {
+func (s *Scan) advance(ctx context.Context, blk block) error {
 	if !s.follows(blk) {
 		return &passingError{err: errReorg}
 	}
@@ -399,7 +409,7 @@ func (s *scan) advance(ctx context.Context, blk block) error {
 }
 
 // arrive moves the cursor to a block that was walked.
-func (s *scan) arrive(blk block) {
+func (s *Scan) arrive(blk block) {
 	top, ok := s.history.top()
 	if !ok || blk.Height > top.Height {
 		s.history.push(blk.BlockStamp)
@@ -407,11 +417,12 @@ func (s *scan) arrive(blk block) {
 
 	s.at, s.last = blk.BlockStamp, blk
 	s.walked++
+	s.budget--
 	s.faults.set(nil)
 }
 
 // sourceError turns an error of the source into one of the scan.
-func (s *scan) sourceError(stamp BlockStamp, err error) error {
+func (s *Scan) sourceError(stamp BlockStamp, err error) error {
 	if errors.Is(err, ErrUnavailable) {
 		return &UnavailableError{
 			Block: stamp,
@@ -422,33 +433,23 @@ func (s *scan) sourceError(stamp BlockStamp, err error) error {
 	return &passingError{err: err}
 }
 
-// finish returns the result if the tip is still the tip.
-func (s *scan) finish(ctx context.Context) (*Result, error) {
+// finish saves what is left to save and tells whether the tip is still the
+// tip.
+func (s *Scan) finish(ctx context.Context) (bool, error) {
 	if err := s.commit(ctx); err != nil {
-		return nil, err
+		return false, err
 	}
 
 	tip, err := s.source.BestBlock(ctx)
 	if err != nil {
-		return nil, s.sourceError(BlockStamp{}, err)
-	}
-	if tip != s.at {
-		return nil, nil
+		return false, s.sourceError(BlockStamp{}, err)
 	}
 
-	outputs, beyond := s.match.split()
-	log.Infof("Scan finished at height %d: %d outputs, %d blocks fetched, "+
-		"pass %d", s.at.Height, len(outputs), s.blocks, s.pass)
-
-	return &Result{
-		Outputs:  outputs,
-		Beyond:   beyond,
-		Coverage: s.coverage(),
-	}, nil
+	return tip == s.at, nil
 }
 
 // coverage returns the evidence.
-func (s *scan) coverage() Coverage {
+func (s *Scan) coverage() Coverage {
 	coverage := Coverage{
 		Birthday: s.cfg.Birthday,
 		Tip:      s.at,

@@ -334,7 +334,7 @@ func TestTwoReorgs(t *testing.T) {
 		f := newFixture(5, 60, 3, growth())
 		f.run(t)
 
-		s := newScan(f.cfg, f.tuning)
+		s := newScan(t.Context(), f.cfg, f.tuning)
 		require.NoError(t, s.load(t.Context()))
 		for _, height := range heights {
 			s.rollBack(f.branch[height].BlockStamp)
@@ -401,7 +401,7 @@ func TestCatchingUp(t *testing.T) {
 			require.Nil(t, event.Reorg)
 			require.EqualValues(t, 59, event.Height)
 		}
-		require.ErrorIs(t, f.events[0].Err, errBehind)
+		require.ErrorIs(t, f.events[0].Err, ErrBehind)
 	}
 }
 

@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 )
 
 // due tells whether it is time to commit.
-func (s *scan) due() bool {
+func (s *Scan) due() bool {
 	if s.walked == 0 {
 		return false
 	}
@@ -19,24 +20,31 @@ func (s *scan) due() bool {
 		time.Since(s.saved) >= s.tuning.chunkTime
 }
 
-// commit saves the cursor and what was found up to it.
-func (s *scan) commit(ctx context.Context) error {
-	if s.walked == 0 && s.rollback == nil {
+// commit saves the cursor and what was found up to it, unless the checkpoint
+// holds all of it.
+func (s *Scan) commit(ctx context.Context) error {
+	s.history.thin(s.tuning.historyDense)
+	cursor := s.cursor()
+	saved := s.stored != nil && reflect.DeepEqual(*s.stored, cursor)
+	if saved && s.rollback == nil && len(s.match.changes) == 0 {
 		return nil
 	}
 
-	s.history.thin(s.tuning.historyDense)
-	outputs, spends := s.match.takeChanges()
+	outputs, spends := s.match.changed(s.doubtful)
 	chunk := Chunk{
-		Cursor:     s.cursor(),
+		Cursor:     cursor,
 		RollbackTo: s.rollback,
 		Outputs:    outputs,
 		Spends:     spends,
 	}
 	if err := s.cfg.Checkpoint.Commit(ctx, chunk); err != nil {
+		s.doubtful = true
+
 		return fmt.Errorf("save the scan's progress: %w", err)
 	}
 
+	clear(s.match.changes)
+	s.stored, s.doubtful = &cursor, false
 	s.rollback = nil
 	s.walked, s.saved = 0, time.Now()
 	s.report(chunk.RollbackTo)
@@ -45,7 +53,7 @@ func (s *scan) commit(ctx context.Context) error {
 }
 
 // cursor returns the state to save.
-func (s *scan) cursor() Cursor {
+func (s *Scan) cursor() Cursor {
 	cursor := Cursor{
 		Birthday:       s.cfg.Birthday,
 		Pass:           s.pass,
@@ -65,7 +73,7 @@ func (s *scan) cursor() Cursor {
 }
 
 // report tells the progress.
-func (s *scan) report(reorg *BlockStamp) {
+func (s *Scan) report(reorg *BlockStamp) {
 	if s.cfg.Progress == nil {
 		return
 	}

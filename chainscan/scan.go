@@ -128,6 +128,9 @@ type Result struct {
 
 	// Coverage is the evidence.
 	Coverage Coverage
+
+	// Cursor is where the scan stands.
+	Cursor Cursor
 }
 
 // ErrConfig is wrapped by errors about a Config that no scan can be run with.
@@ -170,10 +173,9 @@ func (c *Config) validate() error {
 	return nil
 }
 
-// Run walks the chain until every script that became known was tested against
-// every block from the birthday to the tip, and returns all that was found. It
-// resumes from the checkpoint. While the tip is below the birthday it waits:
-// the node is catching up.
+// Run is Open and Advance until the scan is complete, and returns all that was
+// found. While the tip is below the birthday, or below what was walked, it
+// waits: the node is catching up.
 //
 // Errors: *UnavailableError if the node lacks a block; the context's error;
 // any error of the checkpoint; ErrFamily and ErrConfig. Passing errors of the

@@ -61,6 +61,13 @@ type simBranch []*simBlock
 // extend returns the branch with one more block that holds the given
 // transactions behind its coinbase.
 func (b simBranch) extend(txs []*wire.MsgTx, nonce uint32) simBranch {
+	return b.extendTo([]byte{0x51}, txs, nonce)
+}
+
+// extendTo is extend with a coinbase that pays a script.
+func (b simBranch) extendTo(pkScript []byte, txs []*wire.MsgTx,
+	nonce uint32) simBranch {
+
 	height := int32(len(b))
 
 	coinbase := wire.NewMsgTx(2)
@@ -71,7 +78,7 @@ func (b simBranch) extend(txs []*wire.MsgTx, nonce uint32) simBranch {
 		),
 		Witness: wire.TxWitness{make([]byte, 32)},
 	})
-	coinbase.AddTxOut(wire.NewTxOut(50e8, []byte{0x51}))
+	coinbase.AddTxOut(wire.NewTxOut(50e8, pkScript))
 
 	msg := &wire.MsgBlock{
 		Header: wire.BlockHeader{
@@ -449,10 +456,25 @@ func (s *simulation) grow(state simState, blocks int) *simState {
 		for range s.rng.IntN(4) {
 			txs = append(txs, s.tx(&state))
 		}
-		state.branch = state.branch.extend(txs, s.rng.Uint32())
+		s.mine(&state, txs)
 	}
 
 	return &state
+}
+
+// mine extends a branch by a block. Now and then a miner is paid on a child.
+func (s *simulation) mine(state *simState, txs []*wire.MsgTx) {
+	script, known := []byte{0x51}, false
+	if s.rng.IntN(6) == 0 {
+		script, known = s.script(state)
+	}
+	state.branch = state.branch.extendTo(script, txs, s.rng.Uint32())
+	if known {
+		ids := state.branch[len(state.branch)-1].ids
+		state.unspent = append(
+			state.unspent, wire.OutPoint{Hash: ids[0]},
+		)
+	}
 }
 
 // run returns transactions that pay 20 planned children, each spending the one

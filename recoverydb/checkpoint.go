@@ -87,6 +87,10 @@ func (c *Checkpoint) Commit(ctx context.Context, chunk chainscan.Chunk) error {
 			}
 		}
 
+		err := c.saveTransactions(ctx, tx, chunk)
+		if err != nil {
+			return fmt.Errorf("scan transaction: %w", err)
+		}
 		for _, output := range chunk.Outputs {
 			if err := c.saveOutput(ctx, tx, output); err != nil {
 				return fmt.Errorf("scan output: %w", err)
@@ -182,11 +186,6 @@ func (c *Checkpoint) saveOutput(ctx context.Context, tx *sql.Tx,
 	output chainscan.Output) error {
 
 	txid := output.OutPoint.Hash
-	err := c.saveTransaction(ctx, tx, txid, output.FundingTx)
-	if err != nil {
-		return err
-	}
-
 	result, err := tx.ExecContext(
 		ctx, `INSERT INTO scan_outputs (run_id, txid, output_index,
 			family, key_index, pk_script, value, height,
@@ -219,11 +218,6 @@ func (c *Checkpoint) saveSpend(ctx context.Context, tx *sql.Tx,
 		return fmt.Errorf("no spend of output %v", outPoint)
 	}
 
-	err := c.saveTransaction(ctx, tx, by.TxID, by.SpendingTx)
-	if err != nil {
-		return err
-	}
-
 	result, err := tx.ExecContext(
 		ctx, `UPDATE scan_outputs SET spend_txid = ?, spend_input = ?,
 			spend_height = ?, spend_hash = ?, spend_time = ?
@@ -241,6 +235,32 @@ func (c *Checkpoint) saveSpend(ctx context.Context, tx *sql.Tx,
 	}
 
 	return err
+}
+
+// saveTransactions writes the transactions of a chunk, once each: one of them
+// can hold thousands of outputs.
+func (c *Checkpoint) saveTransactions(ctx context.Context, tx *sql.Tx,
+	chunk chainscan.Chunk) error {
+
+	raw := make(map[chainhash.Hash][]byte)
+	for _, output := range chunk.Outputs {
+		raw[output.OutPoint.Hash] = output.FundingTx
+		if output.Spend != nil {
+			raw[output.Spend.TxID] = output.Spend.SpendingTx
+		}
+	}
+	for _, spend := range chunk.Spends {
+		if by := spend.Output.Spend; by != nil {
+			raw[by.TxID] = by.SpendingTx
+		}
+	}
+	for txid, bytes := range raw {
+		if err := c.saveTransaction(ctx, tx, txid, bytes); err != nil {
+			return err
+		}
+	}
+
+	return nil
 }
 
 // saveTransaction writes a transaction. The same one can come back with another

@@ -283,7 +283,7 @@ func marshalPlan(plan actions.Plan) *recoveryrpc.PlanRestoreResponse {
 		})
 	}
 	if obstacle := plan.Obstacle; obstacle != nil {
-		explanation := states.ExplainWithoutRun(obstacle.Reason)
+		explanation := states.Explain(obstacle.Reason)
 		result.Obstacle = &recoveryrpc.Obstacle{
 			State:       string(plan.At),
 			Reason:      string(obstacle.Reason),

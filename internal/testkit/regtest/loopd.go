@@ -27,11 +27,6 @@ const (
 
 	// UpstreamBinary is upstream's own.
 	UpstreamBinary = "loopd-upstream"
-
-	// OldBinary and OldFailpointBinary are ours of an older version, which
-	// directories are moved from.
-	OldBinary          = "old/loopd"
-	OldFailpointBinary = "old/loopd-failpoint"
 )
 
 // failpointVariable is the environment variable that tells FailpointBinary at
@@ -211,12 +206,10 @@ func (l *Loopd) Pid() int {
 	return l.process.pid()
 }
 
-// LaunchWithFailpoint starts a program with failpoints, such as
-// FailpointBinary, which kills itself at the named point. See WaitKilled.
-func (l *Loopd) LaunchWithFailpoint(binary, name string,
-	args ...string) error {
-
-	l.SetBinary(binary)
+// LaunchWithFailpoint starts FailpointBinary, which kills itself at the named
+// point. See WaitKilled.
+func (l *Loopd) LaunchWithFailpoint(name string, args ...string) error {
+	l.SetBinary(FailpointBinary)
 
 	return l.Launch([]string{failpointVariable + "=" + name}, args...)
 }
