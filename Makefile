@@ -17,6 +17,7 @@ LND_TAGS := autopilotrpc chainrpc invoicesrpc peersrpc routerrpc signrpc \
 UNIT_TIMEOUT ?= 20m
 ITEST_TIMEOUT ?= 40m
 CRASH_TIMEOUT ?= 60m
+MOVE_TIMEOUT ?= 30m
 TROUBLE_TIMEOUT ?= 120m
 BENCH_TIMEOUT ?= 20m
 
@@ -81,6 +82,26 @@ crash: build-itest ## Kill a restore everywhere, three times, and compare.
 	@$(GO) test -c -o $(BIN)/itest.test ./itest
 	@cd itest && ../$(BIN)/itest.test -test.timeout $(CRASH_TIMEOUT) \
 		-test.v -test.run 'TestCrash$$' -crash
+
+# The version of ours that directories are moved from, with Loop v0.34.
+OLD_VERSION := 0e8ad9d
+OLD := $(BIN)/old
+OLD_STAMP := $(OLD)/.built-$(OLD_VERSION)
+$(OLD_STAMP):
+	rm -rf $(OLD) && mkdir -p $(OLD)/source
+	git archive -o $(OLD)/source.tar $(OLD_VERSION)
+	tar -x -f $(OLD)/source.tar -C $(OLD)/source
+	$(GO) -C $(OLD)/source build -o ../ ./cmd/loopd
+	$(GO) -C $(OLD)/source build -tags failpoint -o ../loopd-failpoint \
+		./cmd/loopd
+	rm -rf $(OLD)/source $(OLD)/source.tar
+	@touch $@
+
+.PHONY: move
+move: build-itest $(OLD_STAMP) ## Move directories from an old version, and try the way back.
+	@$(GO) test -c -o $(BIN)/itest.test ./itest
+	@cd itest && ../$(BIN)/itest.test -test.timeout $(MOVE_TIMEOUT) \
+		-test.v -test.run 'TestMove$$' -move
 
 .PHONY: trouble
 trouble: build-itest ## Get loopd into every trouble, each watched for minutes.

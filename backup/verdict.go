@@ -33,8 +33,8 @@ func Verdicts() []Verdict {
 	}
 }
 
-// Reason returns the reason code of a verdict, which states.Explain turns into
-// a sentence and the next command. OK has none.
+// Reason returns the reason code of a verdict, which states.ExplainWithoutRun
+// turns into a sentence and the next command. OK has none.
 func (v Verdict) Reason() states.Reason {
 	return verdicts[v].reason
 }

@@ -134,7 +134,7 @@ func (w *crashWorld) disturb(point string) {
 		w.killLnd(states.State(state))
 		return
 	}
-	w.killAt(w.loopd, point)
+	w.killAt(w.loopd, regtest.FailpointBinary, point)
 	w.startListening(w.loopd)
 }
 

@@ -178,6 +178,18 @@ func (s *story) withdrawTo(loopd *regtest.Loopd, d deposit,
 
 	s.Helper()
 
+	txid := s.publishWithdrawal(loopd, d, address)
+
+	return txid, s.confirmWithdrawal(txid)
+}
+
+// publishWithdrawal spends a deposit together with the server and returns the
+// transaction, which is in no block.
+func (s *story) publishWithdrawal(loopd *regtest.Loopd, d deposit,
+	address string) chainhash.Hash {
+
+	s.Helper()
+
 	request := withdrawRequest(d)
 	request.DestAddr = address
 	var txid string
@@ -194,11 +206,21 @@ func (s *story) withdrawTo(loopd *regtest.Loopd, d deposit,
 	hash, err := chainhash.NewHashFromStr(txid)
 	require.NoError(s, err)
 	require.NoError(s, s.Btcd.WaitMempool(s.Context(), *hash))
+
+	return *hash
+}
+
+// confirmWithdrawal confirms a spend as often as upstream waits for, and
+// returns the height of its block.
+func (s *story) confirmWithdrawal(txid chainhash.Hash) int32 {
+	s.Helper()
+
+	require.NoError(s, s.Btcd.WaitMempool(s.Context(), txid))
 	height, err := s.Mine(s.Context(), 1)
 	require.NoError(s, err)
 	s.mineOneByOne(withdrawConfs - 1)
 
-	return *hash, height
+	return height
 }
 
 // waitSwept mines to the expiry of the deposits, waits until the embedded

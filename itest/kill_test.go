@@ -87,7 +87,7 @@ func TestStoryDKilled(t *testing.T) {
 			s.revertLnd(lnd, blind)
 			s.plant(loopd, saved)
 			for _, point := range points {
-				s.killAt(loopd, point)
+				s.killAt(loopd, regtest.FailpointBinary, point)
 			}
 			s.startListening(loopd)
 			require.Equal(t, undisturbed,
@@ -100,11 +100,12 @@ func TestStoryDKilled(t *testing.T) {
 	}
 }
 
-// killAt starts the daemon and waits until it has killed itself at the point.
-func (s *story) killAt(loopd *regtest.Loopd, point string) {
+// killAt starts a program with failpoints and waits until it has killed itself
+// at the point.
+func (s *story) killAt(loopd *regtest.Loopd, binary, point string) {
 	s.Helper()
 
-	require.NoError(s, loopd.LaunchWithFailpoint(point, ourArgs...))
+	require.NoError(s, loopd.LaunchWithFailpoint(binary, point, ourArgs...))
 	require.NoError(s, loopd.WaitKilled(regtest.DefaultTimeout), point)
 }
 

@@ -76,6 +76,26 @@ func (s *story) stop(loopd *regtest.Loopd) {
 	require.NoError(s, loopd.Stop())
 }
 
+// logSize returns the length of a daemon's log.
+func logSize(loopd *regtest.Loopd) int64 {
+	info, err := os.Stat(loopd.LogPath())
+	if err != nil {
+		return 0
+	}
+
+	return info.Size()
+}
+
+// logSince returns what a daemon has logged since its log had a length.
+func (s *story) logSince(loopd *regtest.Loopd, from int64) string {
+	s.Helper()
+
+	data, err := os.ReadFile(loopd.LogPath())
+	require.NoError(s, err)
+
+	return string(data[min(from, int64(len(data))):])
+}
+
 // lose kills a daemon and removes its directory. Its secrets are remembered, so
 // that they are looked for in what is left.
 func (s *story) lose(loopd *regtest.Loopd) {

@@ -74,7 +74,7 @@ func run(m *testing.M) (int, error) {
 	}
 
 	code := m.Run()
-	for _, line := range []string{crashed, troubled} {
+	for _, line := range []string{crashed, troubled, moved} {
 		if code == 0 && line != "" {
 			defer fmt.Println(line)
 		}

@@ -95,7 +95,7 @@ func (p *patient) putBack(name string) {
 func (p *patient) launch() {
 	p.Helper()
 
-	p.logFrom = p.logSize()
+	p.logFrom = logSize(p.Loopd)
 	args := append(append([]string{}, ourArgs...), p.args...)
 	require.NoError(p, p.LaunchWatched(p.watchFile(), args...))
 }
@@ -166,24 +166,11 @@ func (p *patient) daemonReason() string {
 	return resp.GetDaemon().GetReason()
 }
 
-// logSize returns the length of the log.
-func (p *patient) logSize() int64 {
-	info, err := os.Stat(p.LogPath())
-	if err != nil {
-		return 0
-	}
-
-	return info.Size()
-}
-
 // log returns the log of the present life.
 func (p *patient) log() string {
 	p.Helper()
 
-	data, err := os.ReadFile(p.LogPath())
-	require.NoError(p, err)
-
-	return string(data[min(p.logFrom, int64(len(data))):])
+	return p.logSince(p.Loopd, p.logFrom)
 }
 
 // vitals is what a daemon takes of the machine at one moment.

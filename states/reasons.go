@@ -211,8 +211,9 @@ type Explanation struct {
 	// Untouched says what was left as it was.
 	Untouched string
 
-	// Next is the next command or step. A command stands at its end, after
-	// a colon, or is all of it; what Commands returns is what a test types.
+	// Next is the next command or step; ExplainWithoutRun knows another
+	// one where no recovery waits. A command stands at its end, after a
+	// colon, or is all of it; what Commands returns is what a test types.
 	Next string
 }
 

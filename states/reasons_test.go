@@ -67,6 +67,20 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	require.Equal(t, reasons, known)
 }
 
+// TestWithoutRun checks that only known reasons have a next step of their own
+// where no recovery waits, that it differs, and that the rest is the same.
+func TestWithoutRun(t *testing.T) {
+	for reason, next := range nextWithoutRun {
+		explained := Explain(reason)
+		require.Contains(t, explanations, reason)
+		require.NotEqual(t, explained.Next, next, reason)
+		require.Regexp(t, `^\S.*[^. ]$`, next)
+
+		explained.Next = next
+		require.Equal(t, explained, ExplainWithoutRun(reason))
+	}
+}
+
 // TestUnknownReason checks what an older command line says of a reason that it
 // does not know.
 func TestUnknownReason(t *testing.T) {
@@ -113,6 +127,7 @@ func TestEveryCommandIsFound(t *testing.T) {
 	}
 	for reason, explanation := range explanations {
 		check(string(reason), explanation)
+		check(string(reason), ExplainWithoutRun(reason))
 	}
 	for warning, explanation := range warnings {
 		check(string(warning), explanation)

@@ -255,7 +255,7 @@ func (r *report) backup(file *recoveryrpc.Backup) {
 	))
 	verdict := backup.Verdict(file.GetVerdict())
 	if reason := verdict.Reason(); reason != "" {
-		r.line("  next", states.Explain(reason).Next)
+		r.line("  next", states.ExplainWithoutRun(reason).Next)
 	}
 	r.line("  token", file.GetTokenId())
 	if file.GetTokenCreated() != nil {

@@ -92,7 +92,7 @@ func explain(err error) *userError {
 func explainReason(reason states.Reason, detail string,
 	code codes.Code) *userError {
 
-	text := states.Explain(reason)
+	text := states.ExplainWithoutRun(reason)
 
 	exit, judged := verdictCode(reason)
 	if !judged {

@@ -37,7 +37,7 @@ func TestReasons(t *testing.T) {
 		sent := recoveryrpc.StatusError(reason, "the thing")
 		explained := explain(sent)
 
-		text := states.Explain(reason)
+		text := states.ExplainWithoutRun(reason)
 		require.Equal(t, text.Sentence+" (the thing)", explained.what)
 		require.Equal(t, text.Untouched, explained.untouched)
 		require.Equal(t, text.Next, explained.next)

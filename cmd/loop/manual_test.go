@@ -33,8 +33,10 @@ A recovery that is blocked, and a call that fails, carry a reason of this closed
 The gRPC code and the exit code are those of a call that fails with the reason. A command that follows a recovery into ` + "`Blocked`" + ` ends with
 the exit code 3, whatever the reason. Every reason here is produced by a test; ` + "`make lint`" + ` checks it.
 
-| Reason | What happened | Left untouched | Next | gRPC code | Exit code |
-|---|---|---|---|---|---|
+What to do next differs where no recovery waits: a call was refused, a file judged, or the swap client is down. It is then the second one.
+
+| Reason | What happened | Left untouched | Next | Next, without a recovery | gRPC code | Exit code |
+|---|---|---|---|---|---|---|
 `
 
 // errorTable returns the list of all reasons.
@@ -49,9 +51,13 @@ func errorTable() string {
 	for _, reason := range reasons {
 		sent := recoveryrpc.StatusError(reason, "")
 		explained := explain(sent)
-		fmt.Fprintf(&out, "| `%s` | %s | %s | %s | %s | %d |\n", reason,
-			explained.what, explained.untouched, explained.next,
-			status.Code(sent), explained.code)
+		next, without := states.Explain(reason).Next, explained.next
+		if without == next {
+			without = ""
+		}
+		fmt.Fprintf(&out, "| `%s` | %s | %s | %s | %s | %s | %d |\n",
+			reason, explained.what, explained.untouched, next,
+			without, status.Code(sent), explained.code)
 	}
 
 	out.WriteString(warningListHead)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -147,34 +148,52 @@ func (j *journey) typed(line string) {
 // nextLine finds what the program tells to type next.
 var nextLine = regexp.MustCompile(`(?mi)^ *next:? +(.*)$`)
 
+// step is a reason with the commands that were printed for it.
+type step struct {
+	reason   states.Reason
+	commands []string
+}
+
+// refusal returns what is printed for a reason that stops no recovery.
+func refusal(reason states.Reason) step {
+	return step{reason, states.ExplainWithoutRun(reason).Commands()}
+}
+
 // told returns the reason that the last command told, with the next step as it
 // was printed; the first one if there are several.
-func (j *journey) told() states.Reason {
+func (j *journey) told() step {
 	text := j.last.out + j.last.err
 	for _, match := range nextLine.FindAllStringSubmatch(text, -1) {
 		for _, reason := range states.Reasons() {
-			explained := states.Explain(reason)
-			if match[1] == explained.Next && strings.Contains(
-				text, strings.TrimSuffix(
-					explained.Sentence, "."),
-			) {
+			stopped := states.Explain(reason)
+			refused := states.ExplainWithoutRun(reason)
+			what := strings.TrimSuffix(stopped.Sentence, ".")
+			if !strings.Contains(text, what) {
+				continue
+			}
 
-				return reason
+			switch match[1] {
+			case stopped.Next:
+				return step{reason, stopped.Commands()}
+
+			case refused.Next:
+				return step{reason, refused.Commands()}
 			}
 		}
 	}
 
-	return ""
+	return step{}
 }
 
 // follow types the commands of a reason, and those of the reasons to which they
 // lead, until nothing is left to do. The cause of the first one is removed
 // outside first. A reason that comes back is a circle.
-func (j *journey) follow(reason states.Reason, outside func(*journey)) error {
+func (j *journey) follow(next step, outside func(*journey)) error {
 	j.Helper()
 
 	seen := make(map[states.Reason]bool)
 	for range maxSteps {
+		reason := next.reason
 		if seen[reason] {
 			return fmt.Errorf("%s leads back to itself", reason)
 		}
@@ -184,19 +203,18 @@ func (j *journey) follow(reason states.Reason, outside func(*journey)) error {
 			outside = nil
 		}
 
-		typed := j.typeAll(states.Explain(reason).Commands())
+		typed := j.typeAll(next.commands)
 		if !typed || j.last.code == exitOK ||
 			j.last.code == exitCancelled {
 
 			return nil
 		}
-		next := j.told()
-		if next == "" {
+		next = j.told()
+		if next.reason == "" {
 			return fmt.Errorf("%s leads to a failure without a "+
 				"next step: %s%s", reason, j.last.out,
 				j.last.err)
 		}
-		reason = next
 	}
 
 	return errors.New("the commands lead nowhere")
@@ -263,6 +281,25 @@ type situation struct {
 	end func(j *journey)
 }
 
+// play makes a situation come about, and follows the commands that it prints to
+// their end.
+func (s situation) play(j *journey, reason states.Reason) {
+	j.Helper()
+
+	next := refusal(reason)
+	if s.before != nil {
+		s.before(j)
+	}
+	if s.first != "" {
+		j.typed(s.first)
+		next = j.told()
+		require.Equal(j, reason, next.reason, "%s%s", j.last.out,
+			j.last.err)
+	}
+	require.NoError(j, j.follow(next, s.outside))
+	s.end(j)
+}
+
 // TestNextCommands types the next command of every reason, as it is printed, in
 // a situation that brings the reason about, until the end.
 func TestNextCommands(t *testing.T) {
@@ -273,21 +310,57 @@ func TestNextCommands(t *testing.T) {
 		delete(table, reason)
 
 		t.Run(string(reason), func(t *testing.T) {
-			j := newJourney(t)
-			if scene.before != nil {
-				scene.before(j)
-			}
-			if scene.first != "" {
-				j.typed(scene.first)
-				require.Equal(t, reason, j.told(),
-					"%s%s", j.last.out, j.last.err)
-			}
-			err := j.follow(reason, scene.outside)
-			require.NoError(t, err)
-			scene.end(j)
+			scene.play(newJourney(t), reason)
 		})
 	}
 	require.Empty(t, table, "situations of reasons that are gone")
+}
+
+// TestNextCommandsWithoutRun does the same where no recovery waits, for every
+// reason that then has a next step of its own.
+func TestNextCommandsWithoutRun(t *testing.T) {
+	table := withoutRun()
+	for _, reason := range states.Reasons() {
+		refused := states.ExplainWithoutRun(reason)
+		same := refused == states.Explain(reason)
+		scene, ok := table[reason]
+		require.Equal(t, !same, ok, reason)
+		if same {
+			continue
+		}
+		t.Run(string(reason), func(t *testing.T) {
+			j := newJourney(t)
+			scene.play(j, reason)
+			runs, err := j.Engine.List(t.Context())
+			require.NoError(t, err)
+			require.Empty(t, runs)
+		})
+	}
+}
+
+// onlyOfRuns are the reasons that only a recovery meets.
+var onlyOfRuns = []states.Reason{
+	states.BlocksUnavailable, states.CrashLoop, states.UnknownDefinition,
+}
+
+// TestNothingToResume types what is printed for each reason where there is no
+// recovery: whatever it leads to, it is not that there is none.
+func TestNothingToResume(t *testing.T) {
+	for _, reason := range states.Reasons() {
+		if slices.Contains(onlyOfRuns, reason) {
+			continue
+		}
+		t.Run(string(reason), func(t *testing.T) {
+			j := newJourney(t)
+			j.file = j.write("file", []byte("not a backup"))
+			j.Daemon.Set(&states.PermanentError{Reason: reason})
+			for _, command := range refusal(reason).commands {
+				j.typeAll([]string{command})
+				require.NotEqual(t, states.NoSuchRun,
+					j.told().reason, command)
+			}
+		})
+	}
 }
 
 // TestCircleIsNoticed checks that a command which leads back to where it came
@@ -297,7 +370,7 @@ func TestCircleIsNoticed(t *testing.T) {
 	j := newJourney(t)
 	scene.before(j)
 	j.typed(scene.first)
-	err := j.follow(states.SwapsInFlight, nil)
+	err := j.follow(j.told(), nil)
 	require.ErrorContains(t, err, "leads back to itself")
 }
 

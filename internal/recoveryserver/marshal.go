@@ -283,7 +283,7 @@ func marshalPlan(plan actions.Plan) *recoveryrpc.PlanRestoreResponse {
 		})
 	}
 	if obstacle := plan.Obstacle; obstacle != nil {
-		explanation := states.Explain(obstacle.Reason)
+		explanation := states.ExplainWithoutRun(obstacle.Reason)
 		result.Obstacle = &recoveryrpc.Obstacle{
 			State:       string(plan.At),
 			Reason:      string(obstacle.Reason),

@@ -27,7 +27,7 @@ func (s *Server) daemonStatus() *recoveryrpc.DaemonStatus {
 		return result
 	}
 
-	explanation := states.Explain(reason)
+	explanation := states.ExplainWithoutRun(reason)
 	result.Reason = string(reason)
 	result.Detail = detail
 	result.Sentence = explanation.Sentence

@@ -52,28 +52,10 @@ func TestBroken(t *testing.T) {
 
 		command := failure.Reproduction()
 		_, faults, _ := strings.Cut(command, " -faults ")
-		requireReproduced(t, world, faults, command)
-	}
-}
-
-// reproductions is how often a command is typed. A process that is killed may or
-// may not have come to its next effect by then, as a real one, so that now and
-// then a schedule shows nothing: one in eight on a busy machine.
-const reproductions = 8
-
-// requireReproduced checks that a command shows what was noticed.
-func requireReproduced(t *testing.T, world *Broken, faults,
-	command string) {
-
-	t.Helper()
-	for range reproductions {
 		findings, err := Reproduce(world.Scenario, world.Name, faults)
 		require.NoError(t, err)
-		if len(findings) > 0 {
-			return
-		}
+		require.NotEmpty(t, findings, command)
 	}
-	require.Fail(t, "not shown again", command)
 }
 
 // TestReproduceRefuses checks that what cannot be run is not taken for a

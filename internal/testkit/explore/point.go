@@ -109,14 +109,18 @@ func (s *schedule) notePlaced() {
 	s.placed = there
 }
 
-// noteEffect remembers that something is about to be done, and whether the
-// journal knows that it was intended.
+// noteEffect remembers that something is about to be done, by which run, and
+// whether the journal knows that it was intended.
 func (s *schedule) noteEffect(call string) {
 	intended := s.store.intended(effects[call])
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
+	// The doctor would charge it to nobody.
+	if s.id == "" {
+		panic(call + " belongs to no run")
+	}
 	s.effects = append(s.effects, doctor.Effect{
 		Call: call, Intended: intended, RunID: s.id,
 	})

@@ -182,15 +182,15 @@ func (s *schedule) begin() {
 	})
 }
 
-// start begins the recovery.
+// start begins the recovery. Which run that makes is noted by the save of it: by
+// the time that Start returns, the run may have come a long way.
 func (s *schedule) start(ctx context.Context) {
-	run, err := s.engine.Start(ctx, s.scenario.Kind, s.request())
+	_, err := s.engine.Start(ctx, s.scenario.Kind, s.request())
 	if err == nil {
-		s.setRun(run.ID)
 		return
 	}
 
-	// The save may have been made although it was reported to have failed.
+	// A run that was to give way to this one may stand there still.
 	unfinished, _ := s.store.Unfinished(ctx)
 	if unfinished != nil {
 		s.setRun(unfinished.ID)

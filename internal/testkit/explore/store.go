@@ -250,12 +250,18 @@ type boundaryJournal struct {
 	schedule *schedule
 }
 
-// CreateRun implements recoveryfsm.Journal.
+// CreateRun implements recoveryfsm.Journal. The run that is saved is the one that
+// is followed from then on, so that all that it does counts as its own.
 func (j *boundaryJournal) CreateRun(ctx context.Context,
 	run recoveryfsm.Run) error {
 
 	return j.save("CreateRun", true, func() error {
-		return j.Journal.CreateRun(ctx, run)
+		err := j.Journal.CreateRun(ctx, run)
+		if err == nil {
+			j.schedule.setRun(run.ID)
+		}
+
+		return err
 	})
 }
 

@@ -27,6 +27,11 @@ const (
 
 	// UpstreamBinary is upstream's own.
 	UpstreamBinary = "loopd-upstream"
+
+	// OldBinary and OldFailpointBinary are ours of an older version, which
+	// directories are moved from.
+	OldBinary          = "old/loopd"
+	OldFailpointBinary = "old/loopd-failpoint"
 )
 
 // failpointVariable is the environment variable that tells FailpointBinary at
@@ -206,10 +211,12 @@ func (l *Loopd) Pid() int {
 	return l.process.pid()
 }
 
-// LaunchWithFailpoint starts FailpointBinary, which kills itself at the named
-// point. See WaitKilled.
-func (l *Loopd) LaunchWithFailpoint(name string, args ...string) error {
-	l.SetBinary(FailpointBinary)
+// LaunchWithFailpoint starts a program with failpoints, such as
+// FailpointBinary, which kills itself at the named point. See WaitKilled.
+func (l *Loopd) LaunchWithFailpoint(binary, name string,
+	args ...string) error {
+
+	l.SetBinary(binary)
 
 	return l.Launch([]string{failpointVariable + "=" + name}, args...)
 }
