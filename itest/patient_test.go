@@ -36,6 +36,9 @@ type patient struct {
 	// other is a second daemon that is part of the trouble, or nil.
 	other *patient
 
+	// database is the patient's own database server, or nil.
+	database *regtest.Postgres
+
 	// logFrom is where in the log the present life begins, in bytes.
 	logFrom int64
 }
@@ -179,6 +182,7 @@ type vitals struct {
 	sockets    int
 	goroutines int
 	warnings   int
+	sessions   int
 }
 
 // vitals measures a running daemon.
@@ -210,11 +214,14 @@ func (p *patient) vitals() vitals {
 	result.warnings = strings.Count(log, "[WRN]") +
 		strings.Count(log, "[ERR]")
 
+	result.sessions = p.sessions()
+
 	return result
 }
 
 // String tells the measures.
 func (v vitals) String() string {
-	return fmt.Sprintf("%d handles, %d sockets, %d goroutines, %d warnings",
-		v.handles, v.sockets, v.goroutines, v.warnings)
+	return fmt.Sprintf("%d handles, %d sockets, %d goroutines, "+
+		"%d warnings, %d sessions", v.handles, v.sockets, v.goroutines,
+		v.warnings, v.sessions)
 }

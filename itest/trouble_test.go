@@ -134,8 +134,8 @@ func TestTrouble(t *testing.T) {
 			})
 		}
 	})
-	require.EqualValues(t, len(chosen), passed.Load())
-	if *troubleFlag {
+	// Who selects some of them by name gets no last line.
+	if *troubleFlag && int(passed.Load()) == len(chosen) {
 		troubled = fmt.Sprintf("trouble: %d of %d, 0 leaks, %d circles",
 			passed.Load(), len(chosen), circles.Load())
 	}
@@ -286,6 +286,7 @@ func (p *patient) watch() {
 	require.LessOrEqual(p, after.handles, before.handles+slack)
 	require.LessOrEqual(p, after.sockets, before.sockets+slack)
 	require.LessOrEqual(p, after.goroutines, before.goroutines+slack)
+	require.LessOrEqual(p, after.sessions, before.sessions+slack)
 	allowed := 1 + warningsPerMinute*during.Minutes()
 	require.LessOrEqual(p,
 		float64(after.warnings-before.warnings), allowed)

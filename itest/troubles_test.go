@@ -30,6 +30,7 @@ var garbage = []byte("this was a database once\n")
 func troubles() []trouble {
 	var all []trouble
 	all = append(all, databaseTroubles()...)
+	all = append(all, postgresTroubles()...)
 	all = append(all, journalTroubles()...)
 	all = append(all, placeTroubles()...)
 	all = append(all, credentialTroubles()...)

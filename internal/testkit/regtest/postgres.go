@@ -247,7 +247,7 @@ func (p *Postgres) Start(ctx context.Context) error {
 				return err
 			}
 
-			return p.exec(ctx, "postgres", "SELECT 1")
+			return p.Exec(ctx, "postgres", "SELECT 1")
 		})
 }
 
@@ -255,6 +255,11 @@ func (p *Postgres) Start(ctx context.Context) error {
 // is no error.
 func (p *Postgres) Stop() error {
 	return p.process.end(syscall.SIGINT)
+}
+
+// Running reports whether the server is running.
+func (p *Postgres) Running() bool {
+	return p.process.running()
 }
 
 // Destroy stops the server and removes its directory.
@@ -309,13 +314,13 @@ func (p *Postgres) Args(database string) ([]string, error) {
 // with whoever uses it.
 func (p *Postgres) CreateDatabase(ctx context.Context, name string) error {
 	quoted := pgx.Identifier{name}.Sanitize()
-	err := p.exec(ctx, "postgres",
+	err := p.Exec(ctx, "postgres",
 		"DROP DATABASE IF EXISTS "+quoted+" WITH (FORCE)")
 	if err != nil {
 		return err
 	}
 
-	return p.exec(ctx, "postgres", "CREATE DATABASE "+quoted)
+	return p.Exec(ctx, "postgres", "CREATE DATABASE "+quoted)
 }
 
 // ownerQuery finds the session with which a loopd holds the lock on a database.
@@ -351,7 +356,7 @@ func (p *Postgres) TerminateOwner(ctx context.Context, name string) error {
 		return err
 	}
 
-	return p.exec(ctx, name,
+	return p.Exec(ctx, name,
 		fmt.Sprintf("SELECT pg_terminate_backend(%d)", pid))
 }
 
@@ -367,8 +372,8 @@ func (p *Postgres) Connect(ctx context.Context, name string) (*pgx.Conn,
 	return pgx.Connect(ctx, config.DSN(false))
 }
 
-// exec runs one statement in a session of its own.
-func (p *Postgres) exec(ctx context.Context, name, statement string) error {
+// Exec runs one statement in a session of its own.
+func (p *Postgres) Exec(ctx context.Context, name, statement string) error {
 	conn, err := p.Connect(ctx, name)
 	if err != nil {
 		return err
