@@ -163,6 +163,9 @@ func (s *story) ready() {
 
 // end stops what the story started and searches it for secrets.
 func (s *story) end() {
+	if s.Failed() {
+		s.lastWords()
+	}
 	for _, loopd := range s.loopds {
 		require.NoError(s, loopd.Stop())
 	}
@@ -177,6 +180,18 @@ func (s *story) end() {
 		require.NoError(s, server.Destroy())
 	}
 	require.NoError(s, os.RemoveAll(s.scratch))
+}
+
+// lastWordsSize is how much of a log is printed when a story fails, in bytes.
+const lastWordsSize = 6_000
+
+// lastWords prints the ends of the daemons' logs: where a story fails on a
+// machine that is not one's own, these may be all that is left of it.
+func (s *story) lastWords() {
+	for _, loopd := range s.loopds {
+		from := max(0, logSize(loopd)-lastWordsSize)
+		s.Logf("%s:\n%s", loopd.LogPath(), s.logSince(loopd, from))
+	}
 }
 
 // endWorld keeps a story's logs if they are wanted and gives its world back. A
