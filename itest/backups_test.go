@@ -118,6 +118,7 @@ func (s *story) smallDisk() (dir, ballast string) {
 
 	dir = filepath.Join(s.scratch, "usb")
 	require.NoError(s, os.Mkdir(dir, 0o700))
+	// Only root can mount one; where CI is set that is asked for.
 	err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=0700")
 	if err != nil && os.Getenv("CI") == "" {
 		s.Skipf("mounting a small file system needs root: %v", err)

@@ -108,10 +108,7 @@ func TestMacaroonsDamaged(t *testing.T) {
 func openFiles(t *testing.T) int {
 	t.Helper()
 
-	entries, err := os.ReadDir("/proc/self/fd")
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skip("this system does not list its handles")
-	}
+	entries, err := os.ReadDir("/dev/fd")
 	require.NoError(t, err)
 
 	return len(entries)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the repository: formatting, go vet (for Windows and macOS too where it
-# matters), staticcheck, and that generated code is what its generator writes
-# today. Run it through `make lint`, which builds the tools first.
+# matters), staticcheck, that no test skips, and that generated code is what its
+# generator writes today. Run it through `make lint`, which builds the tools first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -69,7 +69,15 @@ elsewhere() {
 		GOOS=darwin CGO_ENABLED=0 go build $packages
 }
 
+# skipless fails if a test skips for any other reason than that it has a target
+# of its own, or that the system cannot do what it needs.
+skipless() {
+	local allowed='takes minutes: make|needs root|no other system|proc file system'
+	! git grep -nE '\.Skip(f|Now)?\(' -- '*_test.go' | grep -vE "$allowed"
+}
+
 step "gofmt" formatted
+step "no skipped tests" skipless
 step "go vet" vetted
 step "Windows and macOS" elsewhere
 step "staticcheck" analysed

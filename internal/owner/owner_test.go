@@ -57,9 +57,6 @@ func startPostgres(t *testing.T) (*regtest.Postgres, *loopdb.PostgresConfig) {
 		server, err := regtest.StartPostgres(
 			context.Background(), os.TempDir(), dir,
 		)
-		if regtest.MaySkip(err) {
-			t.Skip(err)
-		}
 		require.NoError(t, err)
 		postgres.server, postgres.logs = server, dir
 	}

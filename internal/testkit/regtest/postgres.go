@@ -109,13 +109,6 @@ type Postgres struct {
 	dir     string
 }
 
-// MaySkip reports whether a test that got this error may be skipped: there is
-// no server, and this is somebody's own machine. Where CI is set a missing
-// server is a failure.
-func MaySkip(err error) bool {
-	return errors.Is(err, ErrNoPostgres) && os.Getenv("CI") == ""
-}
-
 // StartPostgres starts a server on a fresh directory in parent. If we are root
 // it runs as an unprivileged user, who must be able to enter parent. It returns
 // ErrNoPostgres if no server is installed. A server that cannot be started

@@ -1,8 +1,6 @@
 package regtest
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,19 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
-
-// TestMaySkip checks that a pipeline never skips the tests on PostgreSQL, and
-// that a developer skips them for want of a server only.
-func TestMaySkip(t *testing.T) {
-	missing := fmt.Errorf("starting: %w", ErrNoPostgres)
-	t.Setenv("CI", "")
-	require.True(t, MaySkip(missing))
-	require.False(t, MaySkip(nil))
-	require.False(t, MaySkip(errors.New("initdb failed")))
-
-	t.Setenv("CI", "true")
-	require.False(t, MaySkip(missing))
-}
 
 // TestFindPostgres checks that the server in PATH comes first, and that one of
 // its two programs is not enough.
