@@ -2,7 +2,6 @@ package actions
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/looprecovery/looprecovery/states"
 )
@@ -28,33 +27,17 @@ type Outcome struct {
 	Facts Facts
 }
 
-// BlockError stops a run until a person resumes or cancels it.
-type BlockError struct {
-	// Reason is the machine-readable code.
-	Reason states.Reason
-
-	// Detail names the thing concerned: a path, a token id, a height. It
-	// holds nothing secret.
-	Detail string
-
-	// Err is the cause, if there is one.
-	Err error
-}
+// BlockError stops a run until a person resumes or cancels it. No other error
+// of a port does, not even a permanent one: that keeps the swap client down
+// until lnd or the database is mended, and the run waits with it.
+type BlockError states.Cause
 
 // Error implements error.
 func (e *BlockError) Error() string {
-	text := string(e.Reason)
-	if e.Detail != "" {
-		text += ": " + e.Detail
-	}
-	if e.Err != nil {
-		text += fmt.Sprintf(": %v", e.Err)
-	}
-
-	return text
+	return states.Cause(*e).String()
 }
 
-// Unwrap returns the cause.
+// Unwrap returns the error behind it.
 func (e *BlockError) Unwrap() error {
 	return e.Err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/lightninglabs/loop/looprpc"
 	looptest "github.com/lightninglabs/loop/test"
 	"github.com/lightningnetwork/lnd/macaroons"
+	"github.com/looprecovery/looprecovery/internal/testkit/grpctest"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
@@ -140,7 +141,7 @@ func TestAuthentication(t *testing.T) {
 			return nil, nil, h.down
 		},
 	})
-	client := looprpc.NewSwapClientClient(serveInMemory(
+	client := looprpc.NewSwapClientClient(grpctest.Serve(
 		t, wrapper.register, grpc.UnaryInterceptor(a.unary),
 		grpc.StreamInterceptor(a.stream),
 	))
@@ -167,7 +168,7 @@ func TestAuthentication(t *testing.T) {
 func TestNobodyIsAuthenticatedBeforeUnlock(t *testing.T) {
 	a := newAuthenticator(t.TempDir())
 	a.setReason(states.LndLocked)
-	conn := serveInMemory(
+	conn := grpctest.Serve(
 		t, func(server *grpc.Server) {
 			newSwapClient(swapClientConfig{}).register(server)
 			recoveryrpc.RegisterRecoveryServer(

@@ -2,7 +2,6 @@ package loopd
 
 import (
 	"context"
-	"net"
 	"testing"
 	"time"
 
@@ -10,44 +9,14 @@ import (
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
 // callPatience bounds every wait of the tests of the servers.
 const callPatience = 10 * time.Second
-
-// serveInMemory serves what is registered, in memory, and returns a connection.
-func serveInMemory(t *testing.T, register func(*grpc.Server),
-	options ...grpc.ServerOption) *grpc.ClientConn {
-
-	t.Helper()
-
-	listener := bufconn.Listen(1 << 20)
-	server := grpc.NewServer(options...)
-	register(server)
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(server.Stop)
-
-	conn, err := grpc.NewClient(
-		"passthrough:///memory",
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (
-			net.Conn, error) {
-
-			return listener.DialContext(ctx)
-		}),
-	)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, conn.Close()) })
-
-	return conn
-}
 
 // requireReason checks the reason of an Unavailable status.
 func requireReason(t *testing.T, err error, want states.Reason) {

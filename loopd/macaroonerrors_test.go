@@ -10,6 +10,7 @@ import (
 	"github.com/lightninglabs/loop/loopdb"
 	looptest "github.com/lightninglabs/loop/test"
 	"github.com/lightningnetwork/lnd/macaroons"
+	"github.com/looprecovery/looprecovery/internal/testkit/handles"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
 )
@@ -92,26 +93,16 @@ func TestMacaroonsDamaged(t *testing.T) {
 					permanent.Reason, "%v", err)
 				require.Contains(t, permanent.Detail, path)
 				if look == 0 {
-					before = openFiles(t)
+					before = handles.Open(t)
 				}
 			}
-			require.LessOrEqual(t, openFiles(t), before)
+			require.LessOrEqual(t, handles.Open(t), before)
 
 			require.NoError(t, os.Rename(path, path+".aside"))
 			require.NoError(t, a.unlock(t.Context(), &cfg, &lnd))
 			require.NoError(t, a.store.letGo())
 		})
 	}
-}
-
-// openFiles returns how many files the process has open.
-func openFiles(t *testing.T) int {
-	t.Helper()
-
-	entries, err := os.ReadDir("/dev/fd")
-	require.NoError(t, err)
-
-	return len(entries)
 }
 
 // TestMacaroonsOfAnotherProcess checks that a store that another loopd has open

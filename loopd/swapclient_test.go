@@ -13,6 +13,7 @@ import (
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightninglabs/loop/looprpc"
 	"github.com/lightningnetwork/lnd/lnrpc"
+	"github.com/looprecovery/looprecovery/internal/testkit/grpctest"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
@@ -187,7 +188,7 @@ func newWrapper(t *testing.T) *wrapperHarness {
 		address: h.addressConfig(),
 	})
 	catcher := &catcher{fatal: func(err error) { h.fatal <- err }}
-	h.conn = serveInMemory(
+	h.conn = grpctest.Serve(
 		t, wrapper.register, grpc.UnaryInterceptor(catcher.unary),
 		grpc.StreamInterceptor(catcher.stream),
 	)

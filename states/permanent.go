@@ -1,41 +1,18 @@
 package states
 
-import (
-	"errors"
-	"fmt"
-)
-
 // PermanentError is an error that does not go away by asking again: somebody
 // has to change something first. Code of ours returns it where such an error
 // enters from outside (a file, a database, lnd); every other error is
 // transient. Nothing retries a permanent error except for a read-only look, at
 // a rate that is bounded.
-type PermanentError struct {
-	// Reason is the machine-readable code.
-	Reason Reason
-
-	// Detail names the thing concerned: a path, an address, a permission.
-	// It holds nothing secret.
-	Detail string
-
-	// Err is the cause, if there is one.
-	Err error
-}
+type PermanentError Cause
 
 // Error implements error.
 func (e *PermanentError) Error() string {
-	text := string(e.Reason)
-	if e.Detail != "" {
-		text += ": " + e.Detail
-	}
-	if e.Err != nil {
-		text += fmt.Sprintf(": %v", e.Err)
-	}
-
-	return text
+	return Cause(*e).String()
 }
 
-// Unwrap returns the cause.
+// Unwrap returns the error behind it.
 func (e *PermanentError) Unwrap() error {
 	return e.Err
 }
@@ -43,10 +20,10 @@ func (e *PermanentError) Unwrap() error {
 // PermanentReason returns the reason of a permanent error, or false if the
 // error is transient.
 func PermanentReason(err error) (Reason, bool) {
-	var permanent *PermanentError
-	if !errors.As(err, &permanent) {
+	cause, permanent := CauseOf(err)
+	if !permanent {
 		return "", false
 	}
 
-	return permanent.Reason, true
+	return cause.Reason, true
 }

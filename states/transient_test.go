@@ -24,6 +24,16 @@ func TestTransientReason(t *testing.T) {
 		"lnd: LND_DOWN: localhost:10009: connection refused")
 	require.EqualError(t, &TransientError{Reason: LndLocked}, "LND_LOCKED")
 
+	given, permanent := CauseOf(err)
+	require.False(t, permanent)
+	require.Equal(t, Cause{
+		Reason: LndDown, Detail: "localhost:10009", Err: cause,
+	}, given)
+
+	given, permanent = CauseOf(cause)
+	require.False(t, permanent)
+	require.Zero(t, given)
+
 	_, ok = TransientReason(cause)
 	require.False(t, ok)
 	_, ok = TransientReason(&TransientError{

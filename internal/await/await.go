@@ -13,7 +13,6 @@ package await
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/btcsuite/btclog/v2"
@@ -59,22 +58,12 @@ type State struct {
 
 // NewState returns what an error says. Since is left to the caller.
 func NewState(err error) State {
-	state := State{Err: err}
+	cause, permanent := states.CauseOf(err)
 
-	var (
-		permanent *states.PermanentError
-		transient *states.TransientError
-	)
-	switch {
-	case errors.As(err, &permanent):
-		state.Reason, state.Detail = permanent.Reason, permanent.Detail
-		state.Permanent = true
-
-	case errors.As(err, &transient):
-		state.Reason, state.Detail = transient.Reason, transient.Detail
+	return State{
+		Reason: cause.Reason, Detail: cause.Detail,
+		Permanent: permanent, Err: err,
 	}
-
-	return state
 }
 
 // SameCause reports whether two states have one cause, as far as their types

@@ -2,7 +2,6 @@ package lndnode
 
 import (
 	"bytes"
-	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"github.com/btcsuite/btclog/v2"
 	"github.com/lightningnetwork/lnd/lnrpc/verrpc"
 	"github.com/looprecovery/looprecovery/internal/testkit/fakelnd"
+	"github.com/looprecovery/looprecovery/internal/testkit/handles"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
 )
@@ -84,31 +84,21 @@ func requireTransient(t *testing.T, err error, reason states.Reason) {
 	require.Equal(t, reason, got, "%v", err)
 }
 
-// handles returns how many files and connections the process has open.
-func handles(t *testing.T) int {
-	t.Helper()
-
-	entries, err := os.ReadDir("/dev/fd")
-	require.NoError(t, err)
-
-	return len(entries)
-}
-
 // leavesNothing checks that a step, repeated often, leaves neither a handle nor a
 // goroutine behind: in an outage of a day a step fails 86,400 times.
 func leavesNothing(t *testing.T, times int, step func()) {
 	t.Helper()
 
 	step()
-	files, routines := handles(t), runtime.NumGoroutine()
+	files, routines := handles.Open(t), runtime.NumGoroutine()
 	for range times {
 		step()
 	}
 	// What ends with a connection takes a moment; a leak is one a step.
 	slack, deadline := times/2, time.Now().Add(testTimeout)
-	for handles(t) > files+slack || runtime.NumGoroutine() > routines+slack {
+	for handles.Open(t) > files+slack || runtime.NumGoroutine() > routines+slack {
 		require.True(t, time.Now().Before(deadline), "%d handles and "+
-			"%d goroutines, before %d and %d", handles(t),
+			"%d goroutines, before %d and %d", handles.Open(t),
 			runtime.NumGoroutine(), files, routines)
 		time.Sleep(time.Millisecond)
 	}

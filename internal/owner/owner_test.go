@@ -2,8 +2,6 @@ package owner
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -23,26 +21,12 @@ const (
 	testStopLimit = 500 * time.Millisecond
 )
 
-// postgres is the one server of all tests, started by the first that needs it.
-var postgres struct {
-	server    *regtest.Postgres
-	logs      string
-	databases int
-}
+// postgres is the one server of all tests.
+var postgres regtest.SharedPostgres
 
 // TestMain ends the server.
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if postgres.server != nil {
-		err := errors.Join(
-			postgres.server.Destroy(), os.RemoveAll(postgres.logs),
-		)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	os.Exit(postgres.Main(m.Run))
 }
 
 // startPostgres returns a running server with an empty database for the tests
@@ -50,23 +34,10 @@ func TestMain(m *testing.M) {
 func startPostgres(t *testing.T) (*regtest.Postgres, *loopdb.PostgresConfig) {
 	t.Helper()
 
-	if postgres.server == nil {
-		//nolint:usetesting // It outlives the test.
-		dir, err := os.MkdirTemp("", "owner")
-		require.NoError(t, err)
-		server, err := regtest.StartPostgres(
-			context.Background(), os.TempDir(), dir,
-		)
-		require.NoError(t, err)
-		postgres.server, postgres.logs = server, dir
-	}
-	postgres.databases++
-	name := fmt.Sprintf("owned_%d", postgres.databases)
-	require.NoError(t, postgres.server.CreateDatabase(t.Context(), name))
-	config, err := postgres.server.Config(name)
+	server, config, err := postgres.Database(t.Context())
 	require.NoError(t, err)
 
-	return postgres.server, config
+	return server, config
 }
 
 // newOwner returns an owner-to-be with a directory of its own.

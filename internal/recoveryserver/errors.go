@@ -76,6 +76,8 @@ func reasonOf(err error) (states.Reason, string) {
 		return states.SwapsInFlight, busy.Task
 
 	default:
-		return causeOf(err)
+		cause, _ := states.CauseOf(err)
+
+		return cause.Reason, cause.Detail
 	}
 }

@@ -2,20 +2,18 @@ package recoveryserver_test
 
 import (
 	"context"
-	"net"
 	"path"
 	"testing"
 	"time"
 
 	"github.com/looprecovery/looprecovery/backup"
+	"github.com/looprecovery/looprecovery/internal/testkit/grpctest"
 	"github.com/looprecovery/looprecovery/internal/testkit/service"
 	"github.com/looprecovery/looprecovery/internal/testkit/twin"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/test/bufconn"
 )
 
 // testLimit bounds each test.
@@ -37,24 +35,9 @@ func newScene(t *testing.T) *scene {
 	s := &scene{T: t, Service: service.New()}
 	t.Cleanup(s.Stop)
 
-	listener := bufconn.Listen(1 << 20)
-	server := grpc.NewServer()
-	recoveryrpc.RegisterRecoveryServer(server, s.Server)
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(server.Stop)
-
-	conn, err := grpc.NewClient(
-		"passthrough:///memory",
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (
-			net.Conn, error) {
-
-			return listener.DialContext(ctx)
-		}),
-	)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, conn.Close()) })
-
+	conn := grpctest.Serve(t, func(server *grpc.Server) {
+		recoveryrpc.RegisterRecoveryServer(server, s.Server)
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
 	t.Cleanup(cancel)
 	s.client, s.ctx = recoveryrpc.NewRecoveryClient(conn), ctx

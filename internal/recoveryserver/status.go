@@ -1,8 +1,6 @@
 package recoveryserver
 
 import (
-	"errors"
-
 	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
@@ -12,10 +10,11 @@ import (
 func (s *Server) daemonStatus() *recoveryrpc.DaemonStatus {
 	now := s.cfg.Gate.Status()
 	reason, detail := now.Reason, ""
-	if why, about := causeOf(s.cfg.Daemon.Cause()); why != "" &&
+	cause, _ := states.CauseOf(s.cfg.Daemon.Cause())
+	if why := cause.Reason; why != "" &&
 		(reason == states.Starting || reason == why) {
 
-		reason, detail = why, about
+		reason, detail = why, cause.Detail
 	}
 
 	result := &recoveryrpc.DaemonStatus{
@@ -35,24 +34,6 @@ func (s *Server) daemonStatus() *recoveryrpc.DaemonStatus {
 	result.NeedsPerson = states.NeedsPerson(reason)
 
 	return result
-}
-
-// causeOf returns the reason of an error, and what it is about.
-func causeOf(err error) (states.Reason, string) {
-	var (
-		permanent *states.PermanentError
-		transient *states.TransientError
-	)
-	switch {
-	case errors.As(err, &permanent):
-		return permanent.Reason, permanent.Detail
-
-	case errors.As(err, &transient):
-		return transient.Reason, transient.Detail
-
-	default:
-		return "", ""
-	}
 }
 
 // shownState returns what a person is shown of the gate's state.

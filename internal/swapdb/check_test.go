@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/lightninglabs/loop/loopdb"
+	"github.com/looprecovery/looprecovery/internal/testkit/handles"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
 )
@@ -336,7 +336,7 @@ func TestCheck(t *testing.T) {
 				t, Check(t.Context(), cfg), cfg, test.reason,
 				test.trouble,
 			)
-			handles := openHandles(t)
+			opened := handles.Open(t)
 			times := looks
 			if kinds[name] {
 				times = manyLooks
@@ -344,7 +344,7 @@ func TestCheck(t *testing.T) {
 			for range times {
 				_ = Check(t.Context(), cfg)
 			}
-			require.Equal(t, handles, openHandles(t))
+			require.Equal(t, opened, handles.Open(t))
 			require.Equal(t, before, listing(t, cfg.DataDir))
 		})
 	}
@@ -626,18 +626,4 @@ func listing(t *testing.T, dir string) map[string]string {
 	}
 
 	return seen
-}
-
-// openHandles returns the number of this process's open files and connections,
-// once those that are being closed are.
-func openHandles(t *testing.T) int {
-	t.Helper()
-
-	if runtime.GOOS != "linux" {
-		return 0
-	}
-	entries, err := os.ReadDir("/proc/self/fd")
-	require.NoError(t, err)
-
-	return len(entries)
 }

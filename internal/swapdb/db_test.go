@@ -14,6 +14,7 @@ import (
 	"github.com/lightninglabs/loop/staticaddr/script"
 	"github.com/lightninglabs/loop/staticaddr/version"
 	"github.com/lightningnetwork/lnd/keychain"
+	"github.com/looprecovery/looprecovery/internal/testkit/handles"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
 )
@@ -221,13 +222,13 @@ func TestPermanentErrorsLeaveNothingOpen(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, garbage(pageSize), 0o600))
 	db := newDB(t, cfg)
 
-	handles := openHandles(t)
+	opened := handles.Open(t)
 	for range looks {
 		_, err := db.All(t.Context())
 		reason, _ := states.PermanentReason(err)
 		require.Equal(t, states.DatabaseDamaged, reason)
 	}
-	require.Equal(t, handles, openHandles(t))
+	require.Equal(t, opened, handles.Open(t))
 
 	require.NoError(t, os.WriteFile(path, good, 0o600))
 	requireEmpty(t, db)
@@ -242,14 +243,14 @@ func TestDisconnect(t *testing.T) {
 	require.NoError(t, db.Disconnect())
 	require.NoError(t, db.Disconnect())
 
-	handles := openHandles(t)
+	opened := handles.Open(t)
 	for range looks {
 		rows, err := db.All(t.Context())
 		require.NoError(t, err)
 		require.Len(t, rows, 1)
 		require.NoError(t, db.Disconnect())
 	}
-	require.Equal(t, handles, openHandles(t))
+	require.Equal(t, opened, handles.Open(t))
 
 	require.NoError(t, os.Remove(cfg.Sqlite.DatabaseFileName))
 	requireEmpty(t, db)
@@ -306,10 +307,10 @@ func TestUpgrade(t *testing.T) {
 	}
 	execute(t, failing.Sqlite.DatabaseFileName,
 		"UPDATE schema_migrations SET version = 20, dirty = 0")
-	handles := openHandles(t)
+	opened := handles.Open(t)
 	for range looks {
 		_, err = db.All(t.Context())
 		require.ErrorIs(t, err, errTooManyUpgrades)
 	}
-	require.Equal(t, handles, openHandles(t))
+	require.Equal(t, opened, handles.Open(t))
 }

@@ -1,9 +1,6 @@
 package swapdb
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"testing"
@@ -17,46 +14,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// postgres is the one server of all tests, started by the first that needs it.
-var postgres struct {
-	server    *regtest.Postgres
-	logs      string
-	databases int
-}
+// postgres is the one server of all tests.
+var postgres regtest.SharedPostgres
 
 // TestMain ends the server.
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if postgres.server != nil {
-		err := errors.Join(
-			postgres.server.Destroy(), os.RemoveAll(postgres.logs),
-		)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	os.Exit(postgres.Main(m.Run))
 }
 
 // serverConfig returns the configuration of an empty database on a server.
 func serverConfig(t *testing.T) Config {
 	t.Helper()
 
-	if postgres.server == nil {
-		//nolint:usetesting // It outlives the test.
-		dir, err := os.MkdirTemp("", "swapdb")
-		require.NoError(t, err)
-		server, err := regtest.StartPostgres(
-			context.Background(), os.TempDir(), dir,
-		)
-		require.NoError(t, err)
-		postgres.server, postgres.logs = server, dir
-	}
-	postgres.databases++
-	name := fmt.Sprintf("swaps_%d", postgres.databases)
-	require.NoError(t, postgres.server.CreateDatabase(t.Context(), name))
-	config, err := postgres.server.Config(name)
+	_, config, err := postgres.Database(t.Context())
 	require.NoError(t, err)
 
 	return Config{

@@ -175,17 +175,10 @@ func (d *Daemon) List(outpoints ...string) {
 
 // Status implements recoveryserver.Gate.
 func (d *Daemon) Status() gate.Status {
-	cause := d.Cause()
-	var (
-		permanent *states.PermanentError
-		transient *states.TransientError
-	)
+	cause, _ := states.CauseOf(d.Cause())
 	switch {
-	case errors.As(cause, &permanent):
-		return gate.Status{Reason: permanent.Reason}
-
-	case errors.As(cause, &transient):
-		return gate.Status{Reason: transient.Reason}
+	case cause.Reason != "":
+		return gate.Status{Reason: cause.Reason}
 
 	case d.world.Gate.Closed():
 		holder := gate.Holder{
