@@ -86,11 +86,7 @@ func Publish(files FS, dir, name string, data []byte, perm fs.FileMode) (
 func place(files FS, dir, name string, data []byte, perm fs.FileMode) (
 	promise Promise, temp string, err error) {
 
-	var unique [uniqueSize]byte
-
-	// Read never fails: see its documentation.
-	_, _ = rand.Read(unique[:])
-	temp = filepath.Join(dir, tempName(hex.EncodeToString(unique[:]), name))
+	temp = newTemp(dir, name)
 	final := filepath.Join(dir, name)
 
 	if err := write(files, temp, data, perm); err != nil {
@@ -110,6 +106,18 @@ func place(files FS, dir, name string, data []byte, perm fs.FileMode) (
 	}
 
 	return AllOrNothing, temp, nil
+}
+
+// newTemp returns a new temporary path for a file of a directory.
+func newTemp(dir, name string) string {
+	var unique [uniqueSize]byte
+
+	// Read never fails: see its documentation.
+	_, _ = rand.Read(unique[:])
+
+	return filepath.Join(
+		dir, tempName(hex.EncodeToString(unique[:]), name),
+	)
 }
 
 // write makes a new file with synced contents and permissions, or leaves none

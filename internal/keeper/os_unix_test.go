@@ -94,13 +94,31 @@ func TestMissingDirectory(t *testing.T) {
 }
 
 // TestWeakPlace checks that a user is told of a place on a file system that
-// can leave a torn file.
+// can leave a torn file, also by a process that finds its backup there already,
+// and no more once the place is on another one.
 func TestWeakPlace(t *testing.T) {
 	run(t, func(s *scene) {
-		s.cfg.Files = crash.New(0, twin.DataDir, twin.SecondDir)
+		weak := crash.New(0, twin.DataDir, twin.SecondDir)
+		s.cfg.Files = weak
 		s.restart()
 		s.install("alice")
+		for range 2 {
+			require.NoError(s, s.keeper.Protect(s.Context(), 1))
+			require.Contains(s, s.warnings(), states.WarnPlaceWeak)
+			require.Len(s, weak.Files(), 2, "a probe left files")
+			s.restart()
+		}
+
+		disk := crash.New(
+			crash.Links, twin.DataDir, twin.SecondDir,
+		)
+		for path, data := range weak.Files() {
+			require.NoError(s, disk.Put(path, data))
+		}
+		s.cfg.Files = disk
+		s.restart()
 		require.NoError(s, s.keeper.Protect(s.Context(), 1))
-		require.Contains(s, s.warnings(), states.WarnPlaceWeak)
+		require.NotContains(s, s.warnings(), states.WarnPlaceWeak)
+		require.Len(s, disk.Files(), 2)
 	})
 }

@@ -65,6 +65,10 @@ type place struct {
 	// life ends with the keeper.
 	life context.Context
 
+	// weighed is the directory as it was when weak was found out, nil if
+	// nobody has yet. It belongs to the place's goroutine.
+	weighed *Identity
+
 	// mu guards what follows. It is never held over input or output.
 	mu sync.Mutex
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/looprecovery/looprecovery/backup"
@@ -227,8 +228,8 @@ func (p *place) seal(ctx context.Context, content *backup.Content,
 }
 
 // publish makes sure that the place holds a backup. A pair that a person
-// accepted does not stand against a valid backup that contradicts it. It runs in
-// the place's goroutine.
+// accepted does not stand against a valid backup that contradicts it. It runs
+// in the place's goroutine.
 func (p *place) publish(ctx context.Context,
 	parcel *parcel) backup.PlaceReport {
 
@@ -248,19 +249,39 @@ func (p *place) publish(ctx context.Context,
 		return p.failed(err)
 	}
 	if err == nil {
-		p.notePublished(report.Places[0])
+		p.note(nil)
+		p.weigh(report.Places[0])
 	}
 
 	return report.Places[0]
 }
 
-// notePublished keeps that the place answers, and what it promises.
-func (p *place) notePublished(report backup.PlaceReport) {
-	p.note(nil)
+// weigh keeps what the place promises: what the backup was written with. Where
+// it was there already, written by an earlier process, the place is probed,
+// once for each disk that is seen there. It runs in the place's goroutine.
+func (p *place) weigh(report backup.PlaceReport) {
+	promise := report.Promise
+	if report.Status == backup.AlreadyThere {
+		if p.weighed != nil && *p.weighed == p.seen() {
+			return
+		}
+		var err error
+		promise, err = durable.Probe(
+			p.files, p.dir, filepath.Base(report.Path),
+		)
+		if err != nil {
+			log.Debugf("What %s promises is not known: %v", p.dir,
+				err)
+
+			return
+		}
+	}
+	identity := p.seen()
+	p.weighed = &identity
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.weak = p.weak || report.Promise == durable.MaybeTorn
+	p.weak = promise == durable.MaybeTorn
 }
 
 // failed is the report of a place that holds no backup.
