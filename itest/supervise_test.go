@@ -1,24 +1,24 @@
 package itest
 
 import (
-	"context"
-	"os"
-	"strings"
+	"regexp"
 	"testing"
-	"time"
 
 	"github.com/looprecovery/looprecovery/internal/testkit/regtest"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
 )
 
-// restartPause is how long the supervisor waits before it starts a process
-// again.
-const restartPause = 200 * time.Millisecond
+// supervisedLives is how often a supervisor starts the daemon in vain.
+const supervisedLives = 2
+
+// errorLine is a line of the log that is an error, or worse.
+var errorLine = regexp.MustCompile(`(?m)^.*\[(?:ERR|CRT)\].*$`)
 
 // TestSupervised: a node distribution starts loopd under a supervisor, which
 // knows no more than exit codes. If this breaks, it shows a green light for a
-// loopd that waits for somebody to mend its macaroon.
+// loopd that waits for somebody to mend its macaroon, or its log tells one
+// cause again and again.
 func TestSupervised(t *testing.T) {
 	s := newStory(t)
 	p := newPatient(t, s, "supervised")
@@ -27,56 +27,20 @@ func TestSupervised(t *testing.T) {
 		"--recovery.exit_on_permanent", "--lnd.macaroonpath=" + path,
 	}
 
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan []int)
-	go func() { ended <- p.supervise(ctx) }()
-
-	// It ends, with the exit code and one line that names the cause.
-	err := regtest.Eventually(t.Context(), "two ends",
-		regtest.DefaultTimeout, func(context.Context) error {
-			if p.ends() < 2 {
-				return errNotYet
-			}
-
-			return nil
-		})
-	require.NoError(t, err)
+	// Each life ends with the exit code and one line that names the cause.
+	for range supervisedLives {
+		p.launch()
+		require.NoError(t, p.WaitExit(regtest.DefaultTimeout))
+		require.Equal(t, 1, p.ExitCode())
+		errors := errorLine.FindAllString(p.log(), -1)
+		require.Len(t, errors, 1, "%q", errors)
+		require.Contains(t, errors[0], states.LndRefuses)
+		require.Contains(t, errors[0], path)
+	}
 
 	copyTo(p, p.Client.MacaroonPath(), path)
+	p.launch()
 	p.waitUp(mendTime)
-	cancel()
 	require.NoError(t, p.Stop())
-	codes := <-ended
-	require.GreaterOrEqual(t, len(codes), 2)
-	for _, code := range codes[:len(codes)-1] {
-		require.Equal(t, 1, code)
-	}
-}
-
-// ends counts the lives that ended with the cause in the log.
-func (p *patient) ends() int {
-	// Before the first life there is no log.
-	log, _ := os.ReadFile(p.LogPath())
-
-	return strings.Count(
-		string(log), "Exiting: "+string(states.LndRefuses),
-	)
-}
-
-// supervise starts the daemon again whenever it has ended, and returns the exit
-// codes. The last one is that of the end of the context.
-func (p *patient) supervise(ctx context.Context) []int {
-	var codes []int
-	for ctx.Err() == nil {
-		args := append(append([]string{}, ourArgs...), p.args...)
-		if err := p.Launch(nil, args...); err != nil {
-			return append(codes, -1)
-		}
-		for p.Running() {
-			<-time.After(restartPause)
-		}
-		codes = append(codes, p.ExitCode())
-	}
-
-	return codes
+	require.Zero(t, p.ExitCode())
 }

@@ -341,7 +341,17 @@ func (d *Daemon) noteDown(state await.State) {
 	}
 
 	select {
-	case d.fatal <- state.Err:
+	case d.fatal <- &toldError{state.Err}:
 	default:
 	}
+}
+
+// toldError ends the process for a cause that stands in the log already.
+type toldError struct {
+	error
+}
+
+// Unwrap returns the cause.
+func (e *toldError) Unwrap() error {
+	return e.error
 }

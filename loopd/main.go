@@ -55,11 +55,22 @@ func Main(args []string) error {
 
 	err = runWhileOwner(ctx, cfg)
 	interceptor.RequestShutdown()
-	if err != nil {
-		log.Errorf("Exiting: %v", err)
-	}
+	logEnd(err)
 
 	return err
+}
+
+// logEnd logs why the process ends, if it is for an error: in the one line of
+// the log that is an error, so that whoever counts those is not told twice.
+func logEnd(err error) {
+	var told *toldError
+	switch {
+	case errors.As(err, &told):
+		log.Infof("Exiting, for the cause above")
+
+	case err != nil:
+		log.Errorf("Exiting: %v", err)
+	}
 }
 
 // setUpLogging sends the log lines of upstream and of our packages to the

@@ -1,13 +1,16 @@
 package loopd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/btcsuite/btclog/v2"
 	"github.com/lightninglabs/loop/looprpc"
 	"github.com/looprecovery/looprecovery/internal/await"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
@@ -88,7 +91,27 @@ func TestPermanentErrorsEnd(t *testing.T) {
 	daemon.noteDown(await.NewState(errors.New("it may pass")))
 	require.Empty(t, daemon.fatal)
 	daemon.noteDown(await.NewState(errBroken))
-	require.ErrorIs(t, within(t, runDaemon(t, daemon)), errBroken)
+	err := within(t, runDaemon(t, daemon))
+	require.ErrorIs(t, err, errBroken)
+
+	// What noted it has logged it.
+	lines := captureLog(t)
+	logEnd(err)
+	require.NotContains(t, lines.String(), "[ERR]")
+	logEnd(errBroken)
+	require.Equal(t, 1, strings.Count(lines.String(), "[ERR]"))
+}
+
+// captureLog collects the lines of the package's log during a test.
+func captureLog(t *testing.T) *bytes.Buffer {
+	t.Helper()
+
+	var lines bytes.Buffer
+	before := log
+	log = btclog.NewSLogger(btclog.NewDefaultHandler(&lines))
+	t.Cleanup(func() { log = before })
+
+	return &lines
 }
 
 // TestPermanentErrorsAreTold checks that without that the process stays, and
@@ -146,8 +169,8 @@ func TestDirectoryThatCannotBeUsed(t *testing.T) {
 	require.NoError(t, runOnce(ctx, cfg, ""))
 }
 
-// TestJournalThatCannotBeOpened checks that a journal on a disk that fails keeps
-// nobody from the swap client: there is one that takes nothing.
+// TestJournalThatCannotBeOpened checks that a journal on a disk that fails
+// keeps nobody from the swap client: there is one that takes nothing.
 func TestJournalThatCannotBeOpened(t *testing.T) {
 	cfg := serverConfig(t)
 	cfg.DataDir = filepath.Join(cfg.DataDir, "gone")
