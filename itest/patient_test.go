@@ -85,6 +85,14 @@ func (p *patient) write(name string, data []byte) {
 	require.NoError(p, os.WriteFile(p.path(name), data, 0o600))
 }
 
+// remove removes files of the data directory.
+func (p *patient) remove(names ...string) {
+	p.Helper()
+	for _, name := range names {
+		require.NoError(p, os.Remove(p.path(name)))
+	}
+}
+
 // putBack brings back the copy of a file, over whatever is there.
 func (p *patient) putBack(name string) {
 	p.Helper()

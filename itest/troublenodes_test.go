@@ -186,5 +186,22 @@ func nodeTroubles() []trouble {
 			p.launch()
 		},
 		want: symptoms{reason: states.WrongLnd, status: 3},
+	}, {
+		// Only the address tells: a database from elsewhere.
+		name: "lnd-other-wallet-of-the-address", before: healthy,
+		cause: func(p *patient) {
+			p.remove("macaroons.db", "loop.macaroon")
+			p.SetLnd(p.Server)
+		},
+		mend: func(p *patient) {
+			require.NoError(p, p.Stop())
+			p.remove("macaroons.db", "loop.macaroon")
+			p.SetLnd(p.Client)
+			p.launch()
+		},
+		want: symptoms{
+			reason: states.WrongLnd, status: 3,
+			log: `\[ERR\] .*WRONG_LND: the static address`,
+		},
 	}}
 }

@@ -289,7 +289,13 @@ func (d *Daemon) unlock(ctx context.Context) error {
 			return err
 		}
 
-		return d.auth.unlock(ctx, d.cfg, &lnd.LndServices)
+		err = d.auth.unlock(ctx, d.cfg, &lnd.LndServices)
+		reason, _ := states.PermanentReason(err)
+		if reason == states.WrongLnd {
+			d.node.Forget()
+		}
+
+		return err
 	})
 }
 

@@ -104,6 +104,9 @@ func (d *Daemon) startEmbedded(ctx context.Context) (*embedded, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := d.awaitWallet(ctx); err != nil {
+		return nil, err
+	}
 	lnd, err := d.node.Await(ctx, true, d.noteDown)
 	if err != nil {
 		return nil, err

@@ -136,8 +136,8 @@ const (
 	// it.
 	PairUnproven Reason = "PAIR_UNPROVEN"
 
-	// WrongLnd means that the lnd behind the daemon changed its identity
-	// between two attempts.
+	// WrongLnd means that the lnd behind the daemon is not the one that it
+	// was, or not the one that its data were made with.
 	WrongLnd Reason = "WRONG_LND"
 
 	// Standby means that another process owns the database, and that this

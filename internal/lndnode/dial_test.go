@@ -273,6 +273,31 @@ func TestWrongLnd(t *testing.T) {
 	}, testTimeout, 10*time.Millisecond)
 }
 
+// TestForget checks that the right lnd is taken after the first one turned out
+// to be wrong, and is then held to.
+func TestForget(t *testing.T) {
+	lnd, cfg := startLnd(t)
+	lnd.Set(func(b *fakelnd.Behaviour) { b.Seed = "wrong" })
+	require.NoError(t, lnd.Restart())
+	node := newNode(t, cfg)
+	keep(t, node)
+	serves(t, node)
+
+	node.Forget()
+	lnd.Set(func(b *fakelnd.Behaviour) { b.Seed = "right" })
+	require.NoError(t, lnd.Restart())
+	embedded, err := node.Await(t.Context(), true, nil)
+	require.NoError(t, err)
+	defer embedded.Close()
+	serves(t, node)
+	pinned, _ := node.Pinned()
+	require.Equal(t, fakelnd.Identity("right"), pinned)
+
+	lnd.Set(func(b *fakelnd.Behaviour) { b.Seed = "wrong" })
+	require.NoError(t, lnd.Restart())
+	withdrawn(t, node, states.WrongLnd)
+}
+
 // TestOutageIsLoggedOnce checks that an outage is a line when it begins, one at
 // each change of its cause and one at its end, whoever notices it.
 func TestOutageIsLoggedOnce(t *testing.T) {

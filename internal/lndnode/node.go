@@ -160,6 +160,14 @@ func (n *Node) Pinned() ([33]byte, bool) {
 	return *n.identity, true
 }
 
+// Forget lets the next lnd that is dialled be another one, which is held to from
+// then on. It is called when this one turned out to be the wrong one.
+func (n *Node) Forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.identity = n.cfg.Identity
+}
+
 // pin accepts an identity key from now on, and no other.
 func (n *Node) pin(identity [33]byte) error {
 	if err := n.accepts(identity); err != nil {
