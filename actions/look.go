@@ -22,8 +22,9 @@ const (
 	maxNamedFiles = 5
 )
 
-// Look is what a look for a backup saw, in all places and without any effect: an
-// empty result shows its evidence. It is kept as JSON and holds nothing secret.
+// Look is what a look for a backup saw, in all places and without any effect:
+// an empty result shows its evidence. It is kept as JSON and holds nothing
+// secret.
 type Look struct {
 	// When is when it was made: for who keeps it to set.
 	When time.Time `json:"when"`
@@ -169,8 +170,8 @@ func (s *search) locate(request Request) (*Located, error) {
 	return located, nil
 }
 
-// nothingFound is the error that blocks a run without a candidate. If a place, or
-// a file with a backup's name, could not be read, that may well be it.
+// nothingFound is the error that blocks a run without a candidate. If a place,
+// or a file with a backup's name, could not be read, that may well be it.
 func (s *search) nothingFound(why string) error {
 	details := []string{why, s.verdicts()}
 	reason := states.NoBackupFound

@@ -169,8 +169,8 @@ func TestLookPasses(t *testing.T) {
 	require.ErrorIs(t, err, twin.ErrLndDown)
 }
 
-// TestStopsNameTheirFile shows that what VerifyNetwork finds names the file that
-// it is about.
+// TestStopsNameTheirFile shows that what VerifyNetwork finds names the file
+// that it is about.
 func TestStopsNameTheirFile(t *testing.T) {
 	t.Parallel()
 

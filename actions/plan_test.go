@@ -162,9 +162,9 @@ func TestPlanFails(t *testing.T) {
 	require.ErrorIs(t, err, errFault)
 }
 
-// TestEveryEffectIsPlanned checks that a plan announces every state of the table
-// that has an effect: one that it left out would change something that nobody
-// was told of.
+// TestEveryEffectIsPlanned checks that a plan announces every state of the
+// table that has an effect: one that it left out would change something that
+// nobody was told of.
 func TestEveryEffectIsPlanned(t *testing.T) {
 	t.Parallel()
 

@@ -183,7 +183,9 @@ func TestForgery(t *testing.T) {
 		forged[i] ^= 1
 		sum := sha256.Sum256(forged[:len(forged)-checksumSize])
 		copy(forged[len(forged)-checksumSize:], sum[:])
-		require.NotEqual(t, OK, verdictOf(t, forged, keys), "byte %d", i)
+		require.NotEqual(
+			t, OK, verdictOf(t, forged, keys), "byte %d", i,
+		)
 	}
 }
 

@@ -75,6 +75,9 @@ func SealLegacy(content *Content, keys Keys, random io.Reader) ([]byte, error) {
 	}
 
 	address := content.Address
+	clientKey := address.ClientKey.SerializeCompressed()
+	serverKey := address.ServerKey.SerializeCompressed()
+	clientFamily := int32(address.ClientLocator.Family)
 	plain, err := json.Marshal(&legacyContent{
 		Version:      legacyVersion,
 		Network:      content.Network,
@@ -82,10 +85,10 @@ func SealLegacy(content *Content, keys Keys, random io.Reader) ([]byte, error) {
 		TokenCreated: content.TokenCreated.UnixNano(),
 		Address: &legacyAddress{
 			ProtocolVersion:     address.ProtocolVersion,
-			ClientKey:           address.ClientKey.SerializeCompressed(),
-			ServerKey:           address.ServerKey.SerializeCompressed(),
+			ClientKey:           clientKey,
+			ServerKey:           serverKey,
 			Expiry:              address.Expiry,
-			ClientFamily:        int32(address.ClientLocator.Family),
+			ClientFamily:        clientFamily,
 			ReceiveFamily:       address.ReceiveFamily,
 			ChangeFamily:        address.ChangeFamily,
 			FirstHeight:         address.FirstHeight,

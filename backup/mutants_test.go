@@ -52,7 +52,8 @@ func TestSecondDecoder(t *testing.T) {
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "mutants.json")
 	require.NoError(t, os.WriteFile(path, data, 0o600))
-	output, err := exec.Command(python, secondDecoder, path).CombinedOutput()
+	decoder := exec.Command(python, secondDecoder, path)
+	output, err := decoder.CombinedOutput()
 	t.Logf("%s", output)
 	require.NoError(t, err)
 }
@@ -227,7 +228,9 @@ func (m *mutator) token(content *Content) []byte {
 		mac = append(mac, 0)
 	}
 	if m.chance(3) {
-		mac = append(mac, packet(1, make([]byte, m.random.IntN(3))...)...)
+		mac = append(
+			mac, packet(1, make([]byte, m.random.IntN(3))...)...,
+		)
 	}
 	mac = append(append(mac, packet(2, id...)...), 0)
 	for m.chance(2) {
@@ -270,7 +273,9 @@ func (m *mutator) replaceJSON(part string) string {
 	if len(part) > 2 && part[0] == '"' && m.chance(2) {
 		at := 1 + m.random.IntN(len(part)-2)
 
-		return fmt.Sprintf(`%s\u%04x%s`, part[:at], part[at], part[at+1:])
+		return fmt.Sprintf(
+			`%s\u%04x%s`, part[:at], part[at], part[at+1:],
+		)
 	}
 
 	return one(m, " "+part+"\n", part+","+part, part+part, "", "null",

@@ -390,7 +390,10 @@ func (m *vectorMaker) olderBad() {
 			`"multi_address_first_height":0`},
 		{Incomplete, `"legacy_client_key_family":42060`,
 			`"legacy_client_key_family":0`},
-		{Incomplete, `"network":"regtest"`, "\"network\":\"regtest\xff\""},
+		{
+			Incomplete, `"network":"regtest"`,
+			"\"network\":\"regtest\xff\"",
+		},
 		{Incomplete, `"data":"`, `"data":"\n`},
 		{Incomplete, `"token_files":[`, `"token_files":[null,`},
 	} {
@@ -414,7 +417,10 @@ func (m *vectorMaker) olderWhole() {
 		plain   string
 	}{
 		{NewerVersion, `{"version":2}`},
-		{NewerVersion, `{"more":[{"a":1},-0.5e3],"version":4294967295}`},
+		{
+			NewerVersion,
+			`{"more":[{"a":1},-0.5e3],"version":4294967295}`,
+		},
 		{Incomplete, `{"version":2,"more":{"a":1,"a":2}}`},
 		{Incomplete, `{"version":2,"more":NaN}`},
 		{Incomplete, `{"version":2,"more":"` + "\xff" + `"}`},

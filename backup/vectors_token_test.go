@@ -131,7 +131,9 @@ func macaroonCases(id []byte) []macaroonCase {
 			packet(1), ident, end, end, signature)},
 		{OK, "caveat", with(caveat, end)},
 		{OK, "empty caveat", with(packet(2), end)},
-		{OK, "two caveats", with(caveat, end, caveat, verification, end)},
+		{OK, "two caveats", with(
+			caveat, end, caveat, verification, end,
+		)},
 		{OK, "caveat of a third party", with(located, caveat,
 			verification, end)},
 		{OK, "verification id without a location", with(caveat,

@@ -29,5 +29,7 @@ func TestVerdictList(t *testing.T) {
 		require.NotEmpty(t, states.Explain(reason).Next)
 	}
 
-	require.Equal(t, NotABackup.ExitCode(), Verdict("unheard of").ExitCode())
+	require.Equal(
+		t, NotABackup.ExitCode(), Verdict("unheard of").ExitCode(),
+	)
 }

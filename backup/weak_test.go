@@ -12,8 +12,8 @@ import (
 
 // TestPublishWeak checks that a place on a file system with neither hard links
 // nor a rename that refuses to replace gets its copy, that the report tells the
-// weaker promise, and that a file which a power cut tore there is left alone and
-// never taken for the backup.
+// weaker promise, and that a file which a power cut tore there is left alone
+// and never taken for the backup.
 func TestPublishWeak(t *testing.T) {
 	content, keys := testContent(t, 3), testKeys(t, 1)
 	name := path.Join("/stick", FileName(

@@ -125,7 +125,9 @@ func TestOldNames(t *testing.T) {
 // buy another.
 func TestLinkedToken(t *testing.T) {
 	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "token")
-	require.NoError(t, os.WriteFile(elsewhere, makeToken(t, 1, true), 0o600))
+	require.NoError(
+		t, os.WriteFile(elsewhere, makeToken(t, 1, true), 0o600),
+	)
 	link := filepath.Join(dir, tokenName)
 	require.NoError(t, os.Symlink(elsewhere, link))
 	files := NewFiles(durable.OS(), dir)

@@ -28,7 +28,9 @@ const (
 
 // remote runs our command line as a user on another machine does: with nothing
 // of the daemon but its address and copies of its certificate and macaroon.
-func (s *story) remote(loopd *regtest.Loopd, args ...string) *regtest.CLIResult {
+func (s *story) remote(loopd *regtest.Loopd,
+	args ...string) *regtest.CLIResult {
+
 	s.Helper()
 
 	elsewhere := filepath.Join(s.scratch, "elsewhere")
@@ -141,7 +143,9 @@ func TestBackupPlaceFull(t *testing.T) {
 	s := newStory(t)
 	usb, ballast := s.smallDisk()
 	loopd := s.newLoopd(regtest.LoopdConfig{
-		ExtraArgs: []string{"--recovery.backupdir=" + usb, oftenChecked},
+		ExtraArgs: []string{
+			"--recovery.backupdir=" + usb, oftenChecked,
+		},
 	})
 	s.start(loopd)
 	s.newAddress(loopd)

@@ -112,8 +112,8 @@ func (w *crashWorld) startOld() {
 }
 
 // moveBlind moves a directory whose outputs only the old version's proofs show:
-// lnd's wallet sees none of them. Then this version is killed: the old one finds
-// its journal as it was left, and may tidy it up, but takes nothing away.
+// lnd's wallet sees none of them. Then this version is killed: the old one
+// finds its journal as it was left, and may tidy it up, but takes nothing away.
 func (w *crashWorld) moveBlind() {
 	w.Helper()
 
@@ -145,7 +145,9 @@ func (w *crashWorld) requireBlind() {
 	services, err := w.lnd.Services(w.Context())
 	require.NoError(w, err)
 	defer services.Close()
-	seen, err := services.WalletKit.ListUnspent(w.Context(), 0, math.MaxInt32)
+	seen, err := services.WalletKit.ListUnspent(
+		w.Context(), 0, math.MaxInt32,
+	)
 	require.NoError(w, err)
 	for _, utxo := range seen {
 		for _, d := range w.live {

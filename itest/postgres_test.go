@@ -152,8 +152,8 @@ func TestStandby(t *testing.T) {
 
 // TestStandbyOfBlindWallet: as above, beside an lnd that was rebuilt and sees
 // none of the deposits. What the first daemon knew of that is in its directory,
-// the rows are in the database. If this breaks, upstream finds the rows' outputs
-// gone, and never sweeps them.
+// the rows are in the database. If this breaks, upstream finds the rows'
+// outputs gone, and never sweeps them.
 func TestStandbyOfBlindWallet(t *testing.T) {
 	s := newStory(t)
 	server, options := s.newPostgres()

@@ -76,8 +76,8 @@ func TestSweepHtlcWithoutRecord(t *testing.T) {
 	s.waitGain(s.Client, before, btcutil.Amount(sweep.TxOut[0].Value))
 }
 
-// htlcContract returns what a loop-out of the client would have agreed upon with
-// a server, and its preimage.
+// htlcContract returns what a loop-out of the client would have agreed upon
+// with a server, and its preimage.
 func (s *story) htlcContract(client *regtest.Lnd) (*loopdb.SwapContract,
 	lntypes.Preimage) {
 

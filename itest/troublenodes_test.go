@@ -21,10 +21,14 @@ func credentialTroubles() []trouble {
 			name: name, before: healthy,
 			cause: func(p *patient) {
 				path := p.place("credential")
-				p.args = []string{"--lnd." + option + "=" + path}
+				p.args = []string{
+					"--lnd." + option + "=" + path,
+				}
 				make(p, path)
 			},
-			mend: func(p *patient) { mend(p, p.place("credential")) },
+			mend: func(p *patient) {
+				mend(p, p.place("credential"))
+			},
 			want: symptoms{
 				reason: reason, status: 3,
 				log: `\[ERR\] .*` + string(reason),
@@ -132,7 +136,9 @@ func nodeTroubles() []trouble {
 
 	return []trouble{{
 		name: "lnd-down", before: started, cause: stop, mend: start,
-		want: symptoms{reason: states.LndDown, status: 6, log: "LND_DOWN"},
+		want: symptoms{
+			reason: states.LndDown, status: 6, log: "LND_DOWN",
+		},
 	}, {
 		name: "lnd-locked", before: started,
 		cause: func(p *patient) {

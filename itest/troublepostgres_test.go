@@ -47,7 +47,9 @@ func postgresTroubles() []trouble {
 				require.NoError(p, p.database.Stop())
 			},
 			mend: func(p *patient) {
-				require.NoError(p, p.database.Start(p.Context()))
+				require.NoError(
+					p, p.database.Start(p.Context()),
+				)
 			},
 			want: symptoms{
 				reason: states.DatabaseDown,

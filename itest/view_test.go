@@ -62,10 +62,10 @@ type blindView struct {
 	pkScript   []byte
 }
 
-// TestViewOnRealLnd: what the view takes for granted of lnd's wallet is so: what
-// it lists, what it calls its own and how long it keeps a spend of an output
-// that it does not know. If lnd changes any of it, deposits would vanish or
-// stay for ever.
+// TestViewOnRealLnd: what the view takes for granted of lnd's wallet is so:
+// what it lists, what it calls its own and how long it keeps a spend of an
+// output that it does not know. If lnd changes any of it, deposits would vanish
+// or stay for ever.
 func TestViewOnRealLnd(t *testing.T) {
 	s := newStory(t)
 	v := s.newBlindView()
@@ -115,8 +115,8 @@ func TestViewOnRealLnd(t *testing.T) {
 	v.sees(native)
 }
 
-// newBlindView makes an address whose script lnd's wallet does not know yet, and
-// a View on the client's lnd.
+// newBlindView makes an address whose script lnd's wallet does not know yet,
+// and a View on the client's lnd.
 func (s *story) newBlindView() *blindView {
 	s.Helper()
 
@@ -314,8 +314,8 @@ func (v *blindView) publish(tx *wire.MsgTx) {
 	))
 }
 
-// abandon makes lnd's wallet forget an unconfirmed transaction, as `lncli wallet
-// removetx` does.
+// abandon makes lnd's wallet forget an unconfirmed transaction, as `lncli
+// wallet removetx` does.
 func (v *blindView) abandon(tx *wire.MsgTx) {
 	v.Helper()
 

@@ -14,7 +14,8 @@ import (
 )
 
 // newAddressLimit bounds the making of an address: buying a token, asking the
-// swap server, importing the script. It is not bounded by the caller's patience.
+// swap server, importing the script. It is not bounded by the caller's
+// patience.
 const newAddressLimit = 5 * time.Minute
 
 // addressConfig is what handing out a static address needs.

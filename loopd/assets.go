@@ -8,9 +8,9 @@ import (
 )
 
 // errAssets refuses a start with taproot assets.
-var errAssets = errors.New("--tapd.activate: this loopd does not swap taproot " +
-	"assets, because upstream connects to tapd only in its own process; " +
-	"remove the option, or run upstream's loopd")
+var errAssets = errors.New("--tapd.activate: this loopd does not swap " +
+	"taproot assets, because upstream connects to tapd only in its own " +
+	"process; remove the option, or run upstream's loopd")
 
 // refuseAssets refuses a configuration that asks for taproot assets: upstream
 // makes its client of tapd only when it is not embedded, so that the option
@@ -26,9 +26,9 @@ func refuseAssets(cfg *Config) error {
 // withoutAssets keeps the embedded daemon from looking for a price of taproot
 // assets. A rule for an asset may be in its database, set while it ran with
 // tapd; without tapd its autoloop dereferences nil every twenty minutes, in a
-// goroutine of its own that nobody can catch, as soon as a channel holds more of
-// the asset than the rule says. So no channel does: a channel with custom data
-// is still one, which autoloop leaves alone, but its assets are not told.
+// goroutine of its own that nobody can catch, as soon as a channel holds more
+// of the asset than the rule says. So no channel does: a channel with custom
+// data is still one, which autoloop leaves alone, but its assets are not told.
 func withoutAssets(lnd *lndclient.GrpcLndServices) {
 	lnd.Client = &assetlessClient{LightningClient: lnd.Client}
 }

@@ -157,7 +157,9 @@ func TestAuthentication(t *testing.T) {
 	mac := credential(t, cfg.MacaroonPath)
 	_, err = client.GetInfo(t.Context(), &looprpc.GetInfoRequest{}, mac)
 	requireReason(t, err, states.RecoveryActive)
-	stream, err = client.Monitor(t.Context(), &looprpc.MonitorRequest{}, mac)
+	stream, err = client.Monitor(
+		t.Context(), &looprpc.MonitorRequest{}, mac,
+	)
 	require.NoError(t, err)
 	_, err = stream.Recv()
 	requireReason(t, err, states.RecoveryActive)
@@ -172,7 +174,8 @@ func TestNobodyIsAuthenticatedBeforeUnlock(t *testing.T) {
 		t, func(server *grpc.Server) {
 			newSwapClient(swapClientConfig{}).register(server)
 			recoveryrpc.RegisterRecoveryServer(
-				server, &recoveryrpc.UnimplementedRecoveryServer{},
+				server,
+				&recoveryrpc.UnimplementedRecoveryServer{},
 			)
 		}, grpc.UnaryInterceptor(a.unary),
 		grpc.StreamInterceptor(a.stream),
@@ -200,7 +203,8 @@ func TestNobodyIsAuthenticatedBeforeUnlock(t *testing.T) {
 func TestEveryMethodNeedsPermission(t *testing.T) {
 	a := newAuthenticator(t.TempDir())
 	for _, desc := range []grpc.ServiceDesc{
-		looprpc.SwapClient_ServiceDesc, recoveryrpc.Recovery_ServiceDesc,
+		looprpc.SwapClient_ServiceDesc,
+		recoveryrpc.Recovery_ServiceDesc,
 	} {
 		for _, method := range desc.Methods {
 			name := "/" + desc.ServiceName + "/" + method.MethodName

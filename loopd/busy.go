@@ -118,8 +118,8 @@ func busyDeposit(ctx context.Context, running swapServer) (string, error) {
 	return "", nil
 }
 
-// busyInstantOut names an instant out under way. A daemon without --experimental
-// does not know the call.
+// busyInstantOut names an instant out under way. A daemon without
+// --experimental does not know the call.
 func busyInstantOut(ctx context.Context, running swapServer) (string, error) {
 	swaps, err := running.ListInstantOuts(
 		ctx, &looprpc.ListInstantOutsRequest{},

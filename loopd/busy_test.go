@@ -209,7 +209,8 @@ func TestSwapInFlightAgrees(t *testing.T) {
 func (w *world) writeDoneSwaps(t *testing.T) {
 	t.Helper()
 
-	for state := loopdb.StateInitiated; state.String() != "Unknown"; state++ {
+	first := loopdb.StateInitiated
+	for state := first; state.String() != "Unknown"; state++ {
 		if state.IsFinal() {
 			w.writeSwap(t, state)
 		}

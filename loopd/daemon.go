@@ -283,7 +283,9 @@ func (d *Daemon) unlock(ctx context.Context) error {
 
 	loop := await.Loop{Log: log, OnState: d.noteUnknown}
 
-	return loop.Until(ctx, "the macaroons", func(ctx context.Context) error {
+	return loop.Until(ctx, "the macaroons", func(
+		ctx context.Context) error {
+
 		lnd, err := d.node.Services()
 		if err != nil {
 			return err

@@ -7,9 +7,9 @@
 //	main.go         the life of the process
 //	config.go       upstream's configuration plus the [recovery] group
 //	upstreamcommand.go  upstream's own commands, such as view
-//	run.go          one life of a daemon, and the next if it lost its database
+//	run.go          one life of a daemon, and the next if it lost the lock
 //	daemon.go       what a daemon consists of, and the order of its start
-//	starter.go, start.go  what comes before the swap client, decided and done
+//	starter.go, start.go  what comes before the swap client
 //	runhold.go      the hold that a recovery has on the gate
 //	embedded.go     the embedded daemon, its start, and the gate around it
 //	watch.go        what lnd is told to watch before each start
@@ -24,7 +24,7 @@
 //	swapports.go    what the wrapper stands on
 //	adapters.go     the keeper of backups, on lnd and the files
 //	view.go         the ports on the chain, and on what lnd cannot see
-//	recovery.go     what the Recovery service (internal/recoveryserver) stands on
+//	recovery.go     what the Recovery service stands on
 package loopd
 
 //go:generate go test -trimpath -run TestOptions$ -update .

@@ -132,9 +132,9 @@ func (d *Daemon) startEmbedded(ctx context.Context) (*embedded, error) {
 	return newEmbedded(daemon, d.auth.store.takeAfter(daemon.ErrChan)), nil
 }
 
-// catchUp lets the view follow the chain before the embedded daemon asks for its
-// deposits, which it does at once: some of its parts stop it for good if the
-// answer is an error. A view that cannot is not waited for longer than
+// catchUp lets the view follow the chain before the embedded daemon asks for
+// its deposits, which it does at once: some of its parts stop it for good if
+// the answer is an error. A view that cannot is not waited for longer than
 // catchUpLimit. The only error is the end of the context.
 func (d *Daemon) catchUp(ctx context.Context) error {
 	err := tryFor(ctx, catchUpLimit, "the deposits", d.view.CatchUp)

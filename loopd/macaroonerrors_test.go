@@ -57,8 +57,12 @@ func TestMacaroonsDamaged(t *testing.T) {
 		file   string
 		reason states.Reason
 	}{
-		"garbage":       {damage(0), macaroonDBName, states.MacaroonsDamaged},
-		"pages damaged": {damage(8192), macaroonDBName, states.MacaroonsDamaged},
+		"garbage": {
+			damage(0), macaroonDBName, states.MacaroonsDamaged,
+		},
+		"pages damaged": {
+			damage(8192), macaroonDBName, states.MacaroonsDamaged,
+		},
 		"directory": {func(t *testing.T, path string, _ *Config) {
 			require.NoError(t, os.Mkdir(path, 0o700))
 		}, macaroonDBName, states.MacaroonsDamaged},

@@ -20,8 +20,9 @@ const macaroonDBName = "macaroons.db"
 // process can have open. Upstream's loopd opens it at its start and gives up if
 // it cannot. So we hold it whenever the embedded daemon is down: upstream's
 // loopd, started on a directory whose restore is not finished, would buy
-// another token. The embedded daemon opens it, too, and is handed it over: it is
-// let go right before a start and taken again as soon as the daemon has ended.
+// another token. The embedded daemon opens it, too, and is handed it over: it
+// is let go right before a start and taken again as soon as the daemon has
+// ended.
 type macaroonStore struct {
 	// dir is the network directory.
 	dir string

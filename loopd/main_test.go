@@ -39,7 +39,9 @@ func TestLogging(t *testing.T) {
 	done, err := setUpLogging(cfg, signal.Interceptor{})
 	require.NoError(t, err)
 	require.False(t, done)
-	require.FileExists(t, filepath.Join(dir, "logs", "regtest", logFilename))
+	require.FileExists(
+		t, filepath.Join(dir, "logs", "regtest", logFilename),
+	)
 	require.Equal(t, btclog.LevelDebug, log.Level())
 
 	cfg.DebugLevel = "show"

@@ -73,8 +73,8 @@ func newOwned(ctx context.Context, cfg *Config, own *owner.Owner) (*Daemon,
 }
 
 // standBy answers every call with the reason until the data directory is ours,
-// or the context ends: nobody can be authenticated here, since the macaroons are
-// in use.
+// or the context ends: nobody can be authenticated here, since the macaroons
+// are in use.
 func standBy(ctx context.Context, cfg *Config, own *owner.Owner) error {
 	servers, err := serve(cfg, standbyService())
 	if err != nil {

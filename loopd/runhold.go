@@ -19,8 +19,9 @@ type holdGate interface {
 }
 
 // runHold is the hold that the recovery under way has on the gate. Each time it
-// is taken it has another name, so that whoever releases what he saw before does
-// not release what was taken since. Its methods are safe for concurrent use.
+// is taken it has another name, so that whoever releases what he saw before
+// does not release what was taken since. Its methods are safe for concurrent
+// use.
 type runHold struct {
 	gate holdGate
 

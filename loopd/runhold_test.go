@@ -24,8 +24,8 @@ func neverStarted(task *string, holders ...gate.Holder) *gate.Gate[*embedded] {
 	}, holders...)
 }
 
-// TestLateReleaseOpensNothing checks that a decision that was taken before a run
-// took its hold does not open the gate under it.
+// TestLateReleaseOpensNothing checks that a decision that was taken before a
+// run took its hold does not open the gate under it.
 func TestLateReleaseOpensNothing(t *testing.T) {
 	task := ""
 	g := neverStarted(&task)

@@ -29,8 +29,8 @@ const (
 	// gracePeriod is how long calls under way may take at shutdown.
 	gracePeriod = 2 * time.Second
 
-	// maxServerFailures is how many failures of the servers are kept. The first
-	// one ends the process.
+	// maxServerFailures is how many failures of the servers are kept. The
+	// first one ends the process.
 	maxServerFailures = 4
 )
 
@@ -59,7 +59,8 @@ func (s *servers) fail(err error) {
 	}
 }
 
-// services are what is served on the gRPC port, and through it on the REST port.
+// services are what is served on the gRPC port, and through it on the REST
+// port.
 type services struct {
 	// register registers the services. It may be nil.
 	register func(*grpc.Server)

@@ -176,7 +176,9 @@ func TestProxyTrustsNobodyElse(t *testing.T) {
 
 	for _, server := range []tls.Certificate{ours, others} {
 		near, far := net.Pipe()
-		go func() { _ = tls.Server(far, serverTLS(server)).Handshake() }()
+		go func() {
+			_ = tls.Server(far, serverTLS(server)).Handshake()
+		}()
 		err := tls.Client(near, proxyTLS(ours)).Handshake()
 		if &server.Certificate[0][0] == &ours.Certificate[0][0] {
 			require.NoError(t, err)
@@ -197,7 +199,8 @@ func TestServeRefused(t *testing.T) {
 		},
 		func(cfg *Config) {
 			require.NoError(t, os.WriteFile(
-				cfg.TLSCertPath, []byte("no certificate"), 0o600,
+				cfg.TLSCertPath, []byte("no certificate"),
+				0o600,
 			))
 		},
 	} {
@@ -246,7 +249,9 @@ func writeCert(t *testing.T, cfg *Config, template *x509.Certificate, private,
 		require.NoError(t, err)
 		parent = &x509.Certificate{
 			SerialNumber: big.NewInt(1), IsCA: true,
-			Subject:               pkix.Name{CommonName: "authority"},
+			Subject: pkix.Name{
+				CommonName: "authority",
+			},
 			NotAfter:              time.Now().Add(time.Hour),
 			BasicConstraintsValid: true,
 		}

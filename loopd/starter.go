@@ -77,14 +77,14 @@ type starterConfig struct {
 	clock clock.Clock
 }
 
-// starter decides what comes before the swap client (package startdecision)
-// and brings it about: it continues or begins a recovery, lets go of the gate,
-// and says which calls have to wait. It asks again whenever a run has moved, and
+// starter decides what comes before the swap client (package startdecision) and
+// brings it about: it continues or begins a recovery, lets go of the gate, and
+// says which calls have to wait. It asks again whenever a run has moved, and
 // while it waits for a place: what is there is probed, never remembered.
 //
 // It lets go of the gate once and never takes it back. A recovery that writes
-// something takes a hold of its own (runHold), of which the starter lets go when
-// the run has stopped and does not need it.
+// something takes a hold of its own (runHold), of which the starter lets go
+// when the run has stopped and does not need it.
 type starter struct {
 	cfg starterConfig
 

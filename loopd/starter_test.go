@@ -229,8 +229,8 @@ func TestCompleteStartsAtOnce(t *testing.T) {
 }
 
 // TestEmptyAwaitsThePlace checks that nothing is bought in an empty directory
-// while a disk is not mounted, that loopd goes on by itself when it is, and that
-// the backup found there is restored first.
+// while a disk is not mounted, that loopd goes on by itself when it is, and
+// that the backup found there is restored first.
 func TestEmptyAwaitsThePlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := runStarter(t, &startWorld{
@@ -287,8 +287,8 @@ func TestEmptyGivenUp(t *testing.T) {
 }
 
 // TestHalfStartsWithoutThePlace checks that the swap client of a user with a
-// token alone runs although a disk is not mounted, that only addresses wait, and
-// that they are served when the disk has answered.
+// token alone runs although a disk is not mounted, that only addresses wait,
+// and that they are served when the disk has answered.
 func TestHalfStartsWithoutThePlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := runStarter(t, &startWorld{
@@ -334,9 +334,11 @@ func TestSickJournalHoldsNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := runStarter(t, world, func(c *starterConfig) {
-					c.engine = sickEngine(t)
-				})
+				s := runStarter(t, world,
+					func(c *starterConfig) {
+
+						c.engine = sickEngine(t)
+					})
 				later(decidePatience + time.Second)
 				require.True(t, s.up())
 				require.Equal(t, states.JournalFailed,
@@ -413,7 +415,9 @@ func TestInterruptedRunGoesOn(t *testing.T) {
 				actions.Outcome, error) {
 
 				<-goOn
-				return blockedBy(states.SwapsInFlight)(ctx, facts)
+				return blockedBy(states.SwapsInFlight)(
+					ctx, facts,
+				)
 			},
 			unfinished: &recoveryfsm.Run{
 				ID:      "00000000000000000000000000000001",

@@ -370,7 +370,8 @@ func TestSpending(t *testing.T) {
 	upper := strings.ToUpper(txid)
 	for name, refused := range map[string]bool{
 		txid + ":1": true, upper + ":1": true, txid + ":01": true,
-		txid + ":00000001": true, txid + ":2": false, other + ":1": false,
+		txid + ":00000001": true, txid + ":2": false,
+		other + ":1": false,
 	} {
 		h := newWrapper(t)
 		h.provisional = []wire.OutPoint{*outpoint}
@@ -641,7 +642,9 @@ func TestEachString(t *testing.T) {
 			return "x"
 		})
 		require.Equal(t, filled, changed)
-		require.NotContains(t, fmt.Sprint(message.Interface()), theAddress)
+		require.NotContains(
+			t, fmt.Sprint(message.Interface()), theAddress,
+		)
 
 		eachString(message, func(text string) string {
 			require.Equal(t, "x", text)

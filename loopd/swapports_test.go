@@ -22,7 +22,9 @@ func TestGateOfCalls(t *testing.T) {
 	ended := make(chan error, 1)
 	running := newEmbedded(&upstream.Daemon{}, ended)
 	d := &Daemon{gate: newGate(
-		func(context.Context) (*embedded, error) { return running, nil },
+		func(context.Context) (*embedded, error) {
+			return running, nil
+		},
 		func(context.Context, *embedded, bool) (string, error) {
 			return "", nil
 		},

@@ -14,10 +14,10 @@ import (
 // watchLimit is how long a start waits for lnd to be told what to watch.
 const watchLimit = 2 * time.Second
 
-// watchBefore is done before each start of the embedded daemon: lnd is told what
-// to watch, with the address and the deposits as they then are, and the backup
-// is made if it is missing. None of it holds the start back for long. What lnd
-// was not told is told later; until then the wallet counts as blind.
+// watchBefore is done before each start of the embedded daemon: lnd is told
+// what to watch, with the address and the deposits as they then are, and the
+// backup is made if it is missing. None of it holds the start back for long.
+// What lnd was not told is told later; until then the wallet counts as blind.
 func (d *Daemon) watchBefore(ctx context.Context) {
 	d.background.Go(func() {
 		// What stands in the way is kept as a warning.
@@ -119,9 +119,11 @@ func (d *Daemon) watchSweepAddresses(ctx context.Context) error {
 	return d.node.WatchSweepAddresses(ctx, scripts)
 }
 
-// distrust lets the wallet count as blind for the addresses in place if what was
-// known of it was lost.
-func (d *Daemon) distrust(ctx context.Context, rows []*script.Parameters) error {
+// distrust lets the wallet count as blind for the addresses in place if what
+// was known of it was lost.
+func (d *Daemon) distrust(ctx context.Context,
+	rows []*script.Parameters) error {
+
 	scripts := make([][]byte, 0, len(rows))
 	for _, row := range rows {
 		scripts = append(scripts, row.PkScript)

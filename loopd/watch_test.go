@@ -20,8 +20,11 @@ func TestTryFor(t *testing.T) {
 		want   bool
 		within time.Duration
 	}{
-		"at once":     {want: true},
-		"soon":        {fails: []error{passing}, want: true, within: time.Second},
+		"at once": {want: true},
+		"soon": {
+			fails: []error{passing}, want: true,
+			within: time.Second,
+		},
 		"too late":    {fails: make([]error, 100), within: watchLimit},
 		"not by time": {fails: []error{errBroken, errBroken}},
 	} {
@@ -33,13 +36,16 @@ func TestTryFor(t *testing.T) {
 					if tries > len(test.fails) {
 						return nil
 					}
-					if err := test.fails[tries-1]; err != nil {
+					err := test.fails[tries-1]
+					if err != nil {
 						return err
 					}
 
 					return passing
 				}
-				err := tryFor(t.Context(), watchLimit, "x", step)
+				err := tryFor(
+					t.Context(), watchLimit, "x", step,
+				)
 				require.Equal(t, test.want, err == nil)
 				require.Equal(t, test.within, time.Since(began))
 			})

@@ -258,9 +258,9 @@ func pageOf(file []byte, page int) []byte {
 	return file[(page-1)*pageSize : page*pageSize]
 }
 
-// TestOnePage damages each page of a full journal, and some of them in each way.
-// Whatever page it is, the process starts; and where the page held rows only
-// these are lost.
+// TestOnePage damages each page of a full journal, and some of them in each
+// way. Whatever page it is, the process starts; and where the page held rows
+// only these are lost.
 func TestOnePage(t *testing.T) {
 	const everyWay = 4
 
@@ -270,7 +270,9 @@ func TestOnePage(t *testing.T) {
 			if shape != "garbage" && number%everyWay != 0 {
 				continue
 			}
-			name := fmt.Sprintf("%s/%d %s", shape, number, page.table)
+			name := fmt.Sprintf(
+				"%s/%d %s", shape, number, page.table,
+			)
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				file := bytes.Clone(whole.file)
@@ -291,8 +293,12 @@ func TestOnePage(t *testing.T) {
 // dependents are the tables whose rows are dropped when rows of another one are
 // missing.
 var dependents = map[string][]string{
-	"runs":              {"events", "scans", "scan_transactions", "scan_outputs"},
-	"events":            {"runs", "scans", "scan_transactions", "scan_outputs"},
+	"runs": {
+		"events", "scans", "scan_transactions", "scan_outputs",
+	},
+	"events": {
+		"runs", "scans", "scan_transactions", "scan_outputs",
+	},
 	"scans":             {"scan_transactions", "scan_outputs"},
 	"scan_transactions": {"scans", "scan_outputs"},
 	"scan_outputs":      {"scans", "scan_transactions"},
@@ -314,7 +320,9 @@ func (i intact) requireKept(t *testing.T, lost page,
 		case slices.Contains(dependents[lost.table], table):
 
 		case table != lost.table:
-			require.True(t, slices.Equal(wanted, rows[table]), table)
+			require.True(
+				t, slices.Equal(wanted, rows[table]), table,
+			)
 
 		// An event that is missing costs its run, and a missing output
 		// its scan.
@@ -380,7 +388,9 @@ func TestNoJournal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			report, rows := whole.damage(t, test.files).open()
 			require.Equal(t, test.damage, report.SetAside[0].Damage)
-			require.Contains(t, report.SetAside[0].Path, test.damage)
+			require.Contains(
+				t, report.SetAside[0].Path, test.damage,
+			)
 			for table := range rows {
 				require.Empty(t, rows[table])
 			}
@@ -438,7 +448,8 @@ func TestNotDamage(t *testing.T) {
 // lacks a table.
 func TestForeign(t *testing.T) {
 	for name, statements := range map[string]string{
-		"other":   "CREATE TABLE songs (x); INSERT INTO songs VALUES (1)",
+		"other": "CREATE TABLE songs (x); " +
+			"INSERT INTO songs VALUES (1)",
 		"version": "CREATE TABLE runs (x); PRAGMA user_version = 3",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -483,15 +494,17 @@ func TestInvalid(t *testing.T) {
 		"a transaction of a scan": "UPDATE scan_transactions " +
 			"SET tx = x'00' WHERE run_id = (SELECT run_id FROM " +
 			"scans WHERE rowid = 1)",
-		"a publication": "UPDATE view_publications SET raw_tx = x'00' " +
-			"WHERE rowid = 1",
+		"a publication": "UPDATE view_publications SET " +
+			"raw_tx = x'00' WHERE rowid = 1",
 		"a hash": "UPDATE view_outputs " +
 			"SET tx_id = CAST(x'00' || tx_id AS BLOB)",
 		"the trail": "DELETE FROM view_trail",
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "recovery.db")
-			require.NoError(t, os.WriteFile(path, whole.file, 0o600))
+			require.NoError(
+				t, os.WriteFile(path, whole.file, 0o600),
+			)
 			pool, err := connect(path, 1, url.Values{})
 			require.NoError(t, err)
 			_, err = pool.Exec(statement)

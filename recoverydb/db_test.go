@@ -76,7 +76,9 @@ func TestReadersDoNotWait(t *testing.T) {
 
 	count := func() int {
 		var runs int
-		err := db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		err := db.view(ctx, func(ctx context.Context,
+			tx *sql.Tx) error {
+
 			return tx.QueryRowContext(
 				ctx, "SELECT count(*) FROM runs",
 			).Scan(&runs)

@@ -32,7 +32,8 @@ func describe(t *testing.T, db *DB) string {
 		require.NoError(t, err)
 		for _, event := range events {
 			lines = append(lines, fmt.Sprintln("event", event.Seq,
-				event.From, event.Event, event.To, event.Detail))
+				event.From, event.Event, event.To,
+				event.Detail))
 		}
 		cursor, outputs, err := db.Checkpoint(run.ID).Load(t.Context())
 		require.NoError(t, err)

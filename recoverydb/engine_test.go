@@ -110,9 +110,10 @@ func TestRunOverRestarts(t *testing.T) {
 	require.Equal(t, 2, resumes)
 }
 
-// TestRunOnDamagedJournal checks that damage in the middle of a run hangs nobody:
-// the run is halted by the first save that fails, if one does (SQLite need not
-// read again what it has read), and the next process goes on with what is left.
+// TestRunOnDamagedJournal checks that damage in the middle of a run hangs
+// nobody: the run is halted by the first save that fails, if one does (SQLite
+// need not read again what it has read), and the next process goes on with what
+// is left.
 func TestRunOnDamagedJournal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "recovery.db")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

@@ -36,9 +36,10 @@ func TestReadAfterInterruptedReads(t *testing.T) {
 		defer cancel()
 
 		_ = db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			rows, err := tx.QueryContext(ctx, "WITH RECURSIVE n(i) "+
-				"AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "+
-				"WHERE i < 2000) SELECT i, runs.id FROM n, runs")
+			rows, err := tx.QueryContext(ctx, "WITH RECURSIVE "+
+				"n(i) AS (SELECT 1 UNION ALL SELECT i + 1 "+
+				"FROM n WHERE i < 2000) "+
+				"SELECT i, runs.id FROM n, runs")
 			if err != nil {
 				return err
 			}
@@ -110,7 +111,9 @@ func TestWriteAfterInterruptedWrites(t *testing.T) {
 	}
 
 	var seen int
-	require.NoError(t, db.view(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	require.NoError(t, db.view(ctx, func(ctx context.Context,
+		tx *sql.Tx) error {
+
 		return tx.QueryRowContext(ctx,
 			"SELECT count(*) FROM runs").Scan(&seen)
 	}))

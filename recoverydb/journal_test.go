@@ -32,7 +32,9 @@ func eachOrigin(t *testing.T, test func(t *testing.T,
 	for name, begin := range origins {
 		t.Run(name, func(t *testing.T) {
 			test(t, func(t *testing.T) string {
-				path := filepath.Join(t.TempDir(), "recovery.db")
+				path := filepath.Join(
+					t.TempDir(), "recovery.db",
+				)
 				begin(t, path)
 
 				return path

@@ -54,8 +54,8 @@ func (p place) look(ctx context.Context) (*Newer, error) {
 	}
 	newer, err := lookAt(ctx, p.inScratch(copyName))
 	if outOfTime(ctx, err) {
-		log.Warnf("The recovery database was not looked at to its end " +
-			"before it is opened: it is too large")
+		log.Warnf("The recovery database was not looked at to its " +
+			"end before it is opened: it is too large")
 
 		return nil, nil
 	}

@@ -53,7 +53,9 @@ func migrate(ctx context.Context, writer *sql.DB) error {
 
 // migrateTo makes those of the given steps that are missing.
 func migrateTo(ctx context.Context, writer *sql.DB, steps []migration) error {
-	return inTx(ctx, writer, nil, func(ctx context.Context, tx *sql.Tx) error {
+	return inTx(ctx, writer, nil, func(ctx context.Context,
+		tx *sql.Tx) error {
+
 		var found int
 		err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(
 			&found,

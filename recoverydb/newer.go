@@ -76,9 +76,9 @@ func readNewer(ctx context.Context, pool *sql.DB, found, known int) (*Newer,
 	return newer, nil
 }
 
-// unfit says whether reading a newer journal failed because what is asked for is
-// not there in a form that this version knows: the statement does not fit to the
-// schema, or the row does not decode. It counts as absent.
+// unfit says whether reading a newer journal failed because what is asked for
+// is not there in a form that this version knows: the statement does not fit to
+// the schema, or the row does not decode. It counts as absent.
 func unfit(ctx context.Context, err error) bool {
 	code := resultCode(err)
 

@@ -201,8 +201,8 @@ func (p place) create() error {
 	return p.publish(p.inScratch(newName), p.path)
 }
 
-// makeFile makes a database with the content that fill gives it. When it returns
-// the file is complete and durable, and has no log.
+// makeFile makes a database with the content that fill gives it. When it
+// returns the file is complete and durable, and has no log.
 func makeFile(path string, fill func(*DB) error) error {
 	if err := createFile(path); err != nil {
 		return err

@@ -76,7 +76,9 @@ func (s *salvager) salvage() ([]TableReport, error) {
 	for _, table := range salvageTables {
 		report, err := s.copyTable(ctx, table)
 		if err != nil {
-			return nil, fmt.Errorf("salvage %s: %w", table.name, err)
+			return nil, fmt.Errorf(
+				"salvage %s: %w", table.name, err,
+			)
 		}
 		s.reports = append(s.reports, report)
 	}
@@ -216,8 +218,8 @@ func (s *salvager) read(ctx context.Context, table salvageTable,
 	columns []string, direction string, seen map[string]bool) ([][]any,
 	error) {
 
-	query := fmt.Sprintf("SELECT %s, %s FROM %s NOT INDEXED ORDER BY %s %s "+
-		"LIMIT %d", strings.Join(table.key, ", "),
+	query := fmt.Sprintf("SELECT %s, %s FROM %s NOT INDEXED "+
+		"ORDER BY %s %s LIMIT %d", strings.Join(table.key, ", "),
 		strings.Join(columns, ", "), table.name,
 		strings.Join(table.key, " "+direction+", "), direction,
 		salvageRows)

@@ -181,7 +181,8 @@ func moveAside(from, to string) error {
 	// It was given its new name, and was about to lose the old one.
 	case os.SameFile(old, moved):
 		return errors.Join(
-			os.Remove(from), durable.OS().SyncDir(filepath.Dir(from)),
+			os.Remove(from),
+			durable.OS().SyncDir(filepath.Dir(from)),
 		)
 
 	// What is there now is not what was set aside.

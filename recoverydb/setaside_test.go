@@ -38,7 +38,9 @@ func TestInterruptedSetAside(t *testing.T) {
 			))
 		},
 		func(t *testing.T) {
-			require.NoError(t, os.Remove(filepath.Join(aside, name)))
+			require.NoError(
+				t, os.Remove(filepath.Join(aside, name)),
+			)
 		},
 		func(t *testing.T) {
 			require.NoError(t, os.Rename(
@@ -64,7 +66,9 @@ func TestInterruptedSetAside(t *testing.T) {
 		require.NoError(t, db.Close())
 
 		files := filesIn(t, filepath.Dir(d.path))
-		require.Equal(t, string(l.file), files[filepath.Join(aside, name)])
+		require.Equal(
+			t, string(l.file), files[filepath.Join(aside, name)],
+		)
 		require.Equal(t, string(log),
 			files[filepath.Join(aside, name+logSuffix)])
 		require.Len(t, files, 3)
@@ -89,8 +93,8 @@ func TestSetAsideBegun(t *testing.T) {
 	require.NoDirExists(t, scratch)
 }
 
-// TestPlaceTaken checks that a journal which another version began in the middle
-// of a replacement is not overwritten.
+// TestPlaceTaken checks that a journal which another version began in the
+// middle of a replacement is not overwritten.
 func TestPlaceTaken(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "recovery.db")
 	require.NoError(t, os.WriteFile(path, []byte("damaged"), 0o600))

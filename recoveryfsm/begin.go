@@ -13,8 +13,8 @@ import (
 // Start accepts a new run and lets it begin. When it returns the run is
 // durable. A run that gives way (see Run.GivesWay) ends first, with
 // states.Superseded; while another one is not finished Start returns a
-// *RefusedError with states.AlreadyRunning and that run's id. The context bounds
-// the call only, not the run.
+// *RefusedError with states.AlreadyRunning and that run's id. The context
+// bounds the call only, not the run.
 func (e *Engine) Start(ctx context.Context, kind states.Kind,
 	request actions.Request) (Run, error) {
 
@@ -77,9 +77,9 @@ func (e *Engine) laterThanAll(ctx context.Context) (time.Time, error) {
 	return now, nil
 }
 
-// haltIfStored halts a run whose creation was reported to have failed, if it was
-// stored in spite of that: it is unfinished and nobody works on it, and so it
-// must be possible to see why and to resume it.
+// haltIfStored halts a run whose creation was reported to have failed, if it
+// was stored in spite of that: it is unfinished and nobody works on it, and so
+// it must be possible to see why and to resume it.
 func (e *Engine) haltIfStored(ctx context.Context, id string, cause error) {
 	if _, err := e.cfg.Journal.Run(ctx, id); err != nil {
 		return

@@ -84,9 +84,9 @@ func TestBackoff(t *testing.T) {
 	require.Equal(t, 7, w.callsOf(states.Decrypt))
 }
 
-// TestClockSetBack checks that a clock that is set back between a failed attempt
-// and the wait for the next one does not make that wait longer than any can be,
-// and that the next run is still the newest one.
+// TestClockSetBack checks that a clock that is set back between a failed
+// attempt and the wait for the next one does not make that wait longer than any
+// can be, and that the next run is still the newest one.
 func TestClockSetBack(t *testing.T) {
 	w := newWorld(t)
 	testClock, ticks := newClock()

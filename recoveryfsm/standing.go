@@ -64,8 +64,8 @@ func (r Run) Changed() bool {
 	return r.interrupted() || !r.Facts.Effects.None()
 }
 
-// interrupted reports whether the run is in the middle of an action that changes
-// something: as it is stored, nobody knows how far that came.
+// interrupted reports whether the run is in the middle of an action that
+// changes something: as it is stored, nobody knows how far that came.
 func (r Run) interrupted() bool {
 	standing := r.Standing()
 

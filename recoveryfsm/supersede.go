@@ -17,8 +17,8 @@ func (r Run) GivesWay(next actions.Request) bool {
 
 // supersede ends the unfinished run for the one with the given id, if there is
 // one that gives way. Its history is kept; its event names the next run. If the
-// next one cannot be stored after all, the old one has ended for nothing: it had
-// changed nothing either, and can be begun again as it was.
+// next one cannot be stored after all, the old one has ended for nothing: it
+// had changed nothing either, and can be begun again as it was.
 func (e *Engine) supersede(ctx context.Context, next Run) error {
 	found, err := e.cfg.Journal.Unfinished(ctx)
 	if err != nil || found == nil || !found.GivesWay(next.Facts.Request) {

@@ -17,8 +17,8 @@ func blockAt(w *world, state states.State) {
 	})
 }
 
-// TestSuperseded checks that a run which blocked before it changed anything does
-// not stand in the way of the next one, and that its history is kept.
+// TestSuperseded checks that a run which blocked before it changed anything
+// does not stand in the way of the next one, and that its history is kept.
 func TestSuperseded(t *testing.T) {
 	w := newWorld(t)
 	engine := w.engine()

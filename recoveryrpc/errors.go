@@ -17,8 +17,8 @@ const (
 )
 
 // CodeOf returns the gRPC code of an error with a reason: whether the request
-// is wrong, names something that is not there, may be repeated as it is once the
-// daemon is up, or needs a person first.
+// is wrong, names something that is not there, may be repeated as it is once
+// the daemon is up, or needs a person first.
 func CodeOf(reason states.Reason) codes.Code {
 	if states.NeedsPerson(reason) {
 		return codes.Unavailable
@@ -43,9 +43,9 @@ func CodeOf(reason states.Reason) codes.Code {
 }
 
 // StatusError returns an error for a caller of the service: a status with the
-// code of the reason, a sentence for a person, and an ErrorInfo that carries the
-// reason. The detail names the thing concerned, such as a path or a run's id;
-// it must hold nothing secret and may be empty.
+// code of the reason, a sentence for a person, and an ErrorInfo that carries
+// the reason. The detail names the thing concerned, such as a path or a run's
+// id; it must hold nothing secret and may be empty.
 func StatusError(reason states.Reason, detail string) error {
 	info := &errdetails.ErrorInfo{
 		Reason: string(reason),

@@ -17,14 +17,14 @@ var needsPerson = map[Reason]bool{
 	WrongLnd:         true,
 }
 
-// NeedsPerson reports whether a swap client that is down for a reason stays down
-// until somebody does what the reason's explanation says.
+// NeedsPerson reports whether a swap client that is down for a reason stays
+// down until somebody does what the reason's explanation says.
 func NeedsPerson(reason Reason) bool {
 	return needsPerson[reason]
 }
 
-// HoldsBack reports whether a reason means that something of ours holds the swap
-// client back, rather than that something outside is missing.
+// HoldsBack reports whether a reason means that something of ours holds the
+// swap client back, rather than that something outside is missing.
 func HoldsBack(reason Reason) bool {
 	return reason == RecoveryActive || reason == BackupAwaited ||
 		reason == JournalNewer

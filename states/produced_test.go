@@ -24,8 +24,8 @@ var shows = []string{"states", "cmd", "recoveryrpc", "upstream", "tools"}
 // To name a reason is not enough. It counts if it stands in an assertion, of
 // which package require has them and what a helper of the tests hands to one;
 // or in a table of a test whose rows an assertion looks at. What a test makes
-// up, a literal of a type of ours, does not count. So a test is found that fails
-// if the reason does not come.
+// up, a literal of a type of ours, does not count. So a test is found that
+// fails if the reason does not come.
 func TestEveryReasonIsProduced(t *testing.T) {
 	names := reasonNames(t)
 	require.Len(t, names, len(states.Reasons()))

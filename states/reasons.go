@@ -504,12 +504,12 @@ var explanations = map[Reason]Explanation{
 			"refused, and loopd goes on by itself",
 	},
 	LndRefuses: {
-		"lnd refuses loopd: its macaroon is missing, is not accepted, " +
-			"or lacks a permission.",
+		"lnd refuses loopd: its macaroon is missing, is not " +
+			"accepted, or lacks a permission.",
 		"Nothing was started or written.",
 		"put a macaroon in place that lnd accepts " +
-			"(--lnd.macaroonpath); the log names what is missing, " +
-			"and loopd goes on by itself",
+			"(--lnd.macaroonpath); the log names what is " +
+			"missing, and loopd goes on by itself",
 	},
 	LndUnreachable: {
 		"lnd cannot be reached as loopd is configured: its " +
@@ -545,8 +545,8 @@ var explanations = map[Reason]Explanation{
 			"without a backup: loop recover cancel",
 	},
 	AddressUnwatched: {
-		"lnd's wallet could not be told to watch the static address, so " +
-			"that what is paid to it would not be seen.",
+		"lnd's wallet could not be told to watch the static address, " +
+			"so that what is paid to it would not be seen.",
 		"The address is kept, but was not handed out.",
 		"loop static new",
 	},

@@ -63,8 +63,8 @@ func newRows(path []State, free State) map[State]Row {
 	return rows
 }
 
-// Row returns what the table says about a state. In Blocked, in Cancelled and in
-// a state that the table does not have nothing is done and nothing held.
+// Row returns what the table says about a state. In Blocked, in Cancelled and
+// in a state that the table does not have nothing is done and nothing held.
 func (t Table) Row(state State) Row {
 	return t.rows[state]
 }

@@ -151,7 +151,8 @@ func Current(kind Kind) (Table, bool) {
 // newTable builds a table from the path of an undisturbed run: every state of
 // the path leads to its successor, can block, be resumed and be cancelled, and
 // the last one ends the run or is sent back to ScanDeposits by a
-// reorganisation. Free is the first state beside which the embedded daemon runs.
+// reorganisation. Free is the first state beside which the embedded daemon
+// runs.
 func newTable(kind Kind, version uint32, path []State, free State) Table {
 	transitions := map[State]map[Event][]State{
 		Start: {

@@ -9,8 +9,8 @@ import (
 )
 
 // TestTransientReason checks that a passing error keeps its reason and its
-// cause through wrapping, and that a permanent one inside it wins: a daemon that
-// waited for what does not pass would wait for ever.
+// cause through wrapping, and that a permanent one inside it wins: a daemon
+// that waited for what does not pass would wait for ever.
 func TestTransientReason(t *testing.T) {
 	cause := errors.New("connection refused")
 	err := fmt.Errorf("lnd: %w", &TransientError{

@@ -144,8 +144,8 @@ var warnings = map[Warning]Explanation{
 			"now on, copy a backup file into it",
 	},
 	WarnTokenPending: {
-		Sentence: "An L402 token that was not paid for is in the data " +
-			"directory. Calls to the server fail until its " +
+		Sentence: "An L402 token that was not paid for is in the " +
+			"data directory. Calls to the server fail until its " +
 			"payment settles, and for ever if this lnd does not " +
 			"know that payment.",
 		Next: "lncli listpayments; a payment under way settles by " +

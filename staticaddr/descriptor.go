@@ -161,12 +161,14 @@ func (d *Descriptor) Parameters() (*script.Parameters, error) {
 	}
 
 	return &script.Parameters{
-		ClientPubkey:     d.ClientKey,
-		ServerPubkey:     d.ServerKey,
-		Expiry:           d.Expiry,
-		PkScript:         pkScript,
-		KeyLocator:       d.ClientLocator,
-		ProtocolVersion:  version.AddressProtocolVersion(d.ProtocolVersion),
+		ClientPubkey: d.ClientKey,
+		ServerPubkey: d.ServerKey,
+		Expiry:       d.Expiry,
+		PkScript:     pkScript,
+		KeyLocator:   d.ClientLocator,
+		ProtocolVersion: version.AddressProtocolVersion(
+			d.ProtocolVersion,
+		),
 		InitiationHeight: d.FirstHeight,
 	}, nil
 }

@@ -1,5 +1,5 @@
-// Package backuptest makes generations, and the keys of seeds that do not exist,
-// for the tests of whoever handles backups.
+// Package backuptest makes generations, and the keys of seeds that do not
+// exist, for the tests of whoever handles backups.
 package backuptest
 
 import (

@@ -108,9 +108,9 @@ func explainReason(reason states.Reason, detail string,
 }
 
 // unansweredStatus is the error of a status that loopd refused to give. Before
-// lnd was first unlocked nobody can be authenticated, so that loopd says no more
-// than the reason; where it does not pass by itself the exit code is that of a
-// recovery that waits for a person.
+// lnd was first unlocked nobody can be authenticated, so that loopd says no
+// more than the reason; where it does not pass by itself the exit code is that
+// of a recovery that waits for a person.
 func unansweredStatus(err error) error {
 	reason, ok := recoveryrpc.ReasonOf(err)
 	if !ok || status.Code(err) != codes.Unavailable {
@@ -121,8 +121,8 @@ func unansweredStatus(err error) error {
 	if states.NeedsPerson(reason) {
 		explained.code = exitBlocked
 	}
-	explained.what = string(reason) + ": " + explained.what + " The cause " +
-		"is in loopd's log and on its standard error."
+	explained.what = string(reason) + ": " + explained.what +
+		" The cause is in loopd's log and on its standard error."
 
 	return explained
 }

@@ -1,5 +1,5 @@
-// Package await repeats a step until it succeeds, and tells a person why it does
-// not yet.
+// Package await repeats a step until it succeeds, and tells a person why it
+// does not yet.
 //
 // A step that fails with a *states.PermanentError needs somebody to change
 // something: it is looked at again, less and less often, at least once each
@@ -127,8 +127,8 @@ func nextPause(before time.Duration, state, last State) time.Duration {
 	return min(2*before, MaxPause)
 }
 
-// Pause waits for a time, or returns the cause of the context's end. A nil clock
-// is the real one.
+// Pause waits for a time, or returns the cause of the context's end. A nil
+// clock is the real one.
 func Pause(ctx context.Context, by clock.Clock, wait time.Duration) error {
 	if by != nil {
 		return pauseUntil(ctx, by.TickAfter(wait))

@@ -87,8 +87,8 @@ func TestPermanentIsLookedAt(t *testing.T) {
 	})
 }
 
-// TestTransientIsRetried checks that what passes by itself is tried each second,
-// and that each change of the cause is one line.
+// TestTransientIsRetried checks that what passes by itself is tried each
+// second, and that each change of the cause is one line.
 func TestTransientIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, lines := newLog()

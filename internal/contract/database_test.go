@@ -127,7 +127,9 @@ func TestDepositStates(t *testing.T) {
 	for _, state := range loopin.PendingStates {
 		lines = append(lines, fmt.Sprintf("loopin %s pending", state))
 	}
-	lines = append(lines, enumLines(looprpc.DepositState(0).Descriptor())...)
+	lines = append(
+		lines, enumLines(looprpc.DepositState(0).Descriptor())...,
+	)
 	lines = append(lines, enumLines(looprpc.SwapState(0).Descriptor())...)
 	lines = append(lines, enumLines(
 		looprpc.StaticAddressLoopInSwapState(0).Descriptor(),

@@ -36,8 +36,8 @@ func config(t *testing.T) *loopd.Config {
 	return &cfg
 }
 
-// TestMain sets up upstream's loggers once: without them its daemon dereferences
-// nil, and they may not be set while one runs.
+// TestMain sets up upstream's loggers once: without them its daemon
+// dereferences nil, and they may not be set while one runs.
 func TestMain(m *testing.M) {
 	loopd.SetupLoggers(build.NewSubLoggerManager(), signal.Interceptor{})
 	m.Run()

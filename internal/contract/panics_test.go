@@ -83,7 +83,8 @@ func panics(t *testing.T, daemon *loopd.Daemon, method grpc.MethodDesc,
 	select {
 	case panicked := <-result:
 		if panicked != nil {
-			t.Logf("%s(%v): %v", method.MethodName, request, panicked)
+			t.Logf("%s(%v): %v", method.MethodName, request,
+				panicked)
 		}
 
 		return panicked != nil
@@ -98,7 +99,9 @@ func shapes(t *testing.T, method string) []proto.Message {
 	t.Helper()
 
 	input := service().Methods().ByName(protoreflect.Name(method)).Input()
-	kind, err := protoregistry.GlobalTypes.FindMessageByName(input.FullName())
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(
+		input.FullName(),
+	)
 	require.NoError(t, err)
 
 	fields := messageFields(input)

@@ -120,7 +120,9 @@ func TestPublishTornFaults(t *testing.T) {
 		)
 		if err == nil {
 			require.Equal(t, durable.MaybeTorn, promise)
-			require.Equal(t, "data", string(disk.Files()["/d/name"]))
+			require.Equal(
+				t, "data", string(disk.Files()["/d/name"]),
+			)
 		}
 		if !failed {
 			require.NoError(t, err)

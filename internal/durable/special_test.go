@@ -64,7 +64,9 @@ func TestReadSpecial(t *testing.T) {
 		inTime(t, func() {
 			_, err := ReadFile(OS(), filepath.Join(dir, name), 10)
 			var other *KindError
-			if !errors.As(err, &other) || other.Mode.Type() != kind {
+			if !errors.As(err, &other) ||
+				other.Mode.Type() != kind {
+
 				t.Errorf("%s: %v", name, err)
 			}
 		})

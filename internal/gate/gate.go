@@ -134,9 +134,10 @@ type Gate[I Instance] struct {
 	changed chan struct{}
 }
 
-// New returns a gate whose daemon is down and held by the holders, whose
-// names differ. They are not asked for: nothing can be in flight in a daemon that was never started,
-// and the work that they stand for was begun in an earlier process.
+// New returns a gate whose daemon is down and held by the holders, whose names
+// differ. They are not asked for: nothing can be in flight in a daemon that was
+// never started, and the work that they stand for was begun in an earlier
+// process.
 func New[I Instance](cfg Config[I], holders ...Holder) *Gate[I] {
 	if cfg.Clock == nil {
 		cfg.Clock = clock.NewDefaultClock()

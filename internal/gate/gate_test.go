@@ -185,8 +185,8 @@ func TestHeldFromTheBeginning(t *testing.T) {
 	}, Holder{Name: "begin"}, Holder{"restore", states.RecoveryActive})
 }
 
-// TestJoin checks that work which stands half way is not asked whether it may go
-// on, and outlives the hold that it joined.
+// TestJoin checks that work which stands half way is not asked whether it may
+// go on, and outlives the hold that it joined.
 func TestJoin(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.dbTask = "swap 01"
@@ -203,7 +203,8 @@ func TestJoin(t *testing.T) {
 	}, Holder{Name: "begin"})
 }
 
-// TestJoinWhileAsked checks that joining decides a hold that is being asked for.
+// TestJoinWhileAsked checks that joining decides a hold that is being asked
+// for.
 func TestJoinWhileAsked(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.asking = func(ctx context.Context, _ bool) { <-ctx.Done() }
@@ -373,7 +374,9 @@ func TestFailedStartEnds(t *testing.T) {
 		inBubble(t, func(t *testing.T, r *rig) {
 			failed := errors.New("no macaroon store")
 			finish := make(chan struct{})
-			r.starting = func(context.Context) (*fakeDaemon, error) {
+			r.starting = func(context.Context) (*fakeDaemon,
+				error) {
+
 				<-finish
 				return nil, failed
 			}

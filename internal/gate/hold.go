@@ -37,7 +37,8 @@ func (g *Gate[I]) Hold(ctx context.Context, holder Holder) error {
 
 // Join keeps the daemon, which others hold, down beyond their release. It asks
 // nothing: it is for work that must go on because it stands half way, whatever
-// is in flight. It returns false, and holds nothing, if nobody holds the daemon.
+// is in flight. It returns false, and holds nothing, if nobody holds the
+// daemon.
 func (g *Gate[I]) Join(holder Holder) bool {
 	joined := false
 	g.event(func(c *core) { joined = c.join(holder) })

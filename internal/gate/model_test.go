@@ -341,7 +341,9 @@ func (n *node) observe() error {
 	switch c.state {
 	case Starting:
 		if w.alive || len(w.holds) > 0 || w.resting {
-			return fmt.Errorf("started while alive, held or resting")
+			return fmt.Errorf(
+				"started while alive, held or resting",
+			)
 		}
 		w.begun = true
 

@@ -380,7 +380,8 @@ func (w *PairWatch) Seen(ctx context.Context) {
 	}
 }
 
-// bought reports whether a token was there before the call, or came to be in it.
+// bought reports whether a token was there before the call, or came to be in
+// it.
 func (w *PairWatch) bought(token generation.Token) bool {
 	switch w.token.Status {
 	case generation.TokenAbsent, generation.TokenPending:

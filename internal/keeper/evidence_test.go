@@ -22,8 +22,8 @@ func (s *scene) boughtAt(when time.Time) *backup.Content {
 }
 
 // TestSeenPair checks that an address is handed out and backed up that this
-// daemon saw being made, whatever the clocks say, also after a restart; and that
-// without a record of it only a next block's time counts.
+// daemon saw being made, whatever the clocks say, also after a restart; and
+// that without a record of it only a next block's time counts.
 func TestSeenPair(t *testing.T) {
 	for name, test := range map[string]struct {
 		// clock is how far the host's clock is ahead, nextBlock how
@@ -33,9 +33,13 @@ func TestSeenPair(t *testing.T) {
 		// refuted says whether the clocks speak against the pair.
 		refuted bool
 	}{
-		"clock two hours fast":     {2 * time.Hour, 10 * time.Minute, false},
-		"clock two days fast":      {48 * time.Hour, time.Minute, true},
-		"clock two days slow":      {-48 * time.Hour, time.Minute, false},
+		"clock two hours fast": {
+			2 * time.Hour, 10 * time.Minute, false,
+		},
+		"clock two days fast": {48 * time.Hour, time.Minute, true},
+		"clock two days slow": {
+			-48 * time.Hour, time.Minute, false,
+		},
 		"three hours to the block": {0, 3 * time.Hour, false},
 		"two days to the block":    {0, 48 * time.Hour, false},
 		"block from the past":      {0, -30 * time.Minute, false},
@@ -194,7 +198,9 @@ func TestAcceptPair(t *testing.T) {
 		evidence, err = s.keeper.PairEvidence(s.Context())
 		require.NoError(s, err)
 		require.True(s, evidence.Refuted)
-		require.True(s, evidence.TokenCreated.Equal(content.TokenCreated))
+		require.True(
+			s, evidence.TokenCreated.Equal(content.TokenCreated),
+		)
 		require.Equal(s, content.Address.FirstHeight, evidence.Height)
 		require.Equal(s, 10*time.Minute, evidence.NextBlockTime.Sub(
 			evidence.BlockTime,

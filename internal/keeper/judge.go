@@ -197,7 +197,9 @@ func describeDamage(bad []Judged) string {
 		parts = append(parts, part)
 	}
 	if more := len(bad) - maxNamed; more > 0 {
-		parts = append(parts, fmt.Sprintf("%d more in that place", more))
+		parts = append(
+			parts, fmt.Sprintf("%d more in that place", more),
+		)
 	}
 
 	return strings.Join(parts, "; ")

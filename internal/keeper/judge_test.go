@@ -82,9 +82,12 @@ func TestJudgeRemembers(t *testing.T) {
 		path := s.world.Backups.Put(twin.DataDir, content)
 		s.world.Backups.Put(twin.SecondDir, older)
 		for i := range 2 * maxNamed {
-			name := backup.FileName([32]byte{byte(i)}, older.TokenCreated)
+			name := backup.FileName(
+				[32]byte{byte(i)}, older.TokenCreated,
+			)
 			s.world.Disk.Write(
-				filepath.Join(twin.DataDir, name), []byte("torn"),
+				filepath.Join(twin.DataDir, name),
+				[]byte("torn"),
 			)
 		}
 

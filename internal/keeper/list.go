@@ -25,8 +25,8 @@ const (
 
 // List judges every file in every place whose name claims to be a backup. It
 // returns within the limit of an operation, and before the context's deadline,
-// if it has one; a look that is too slow for that goes on: see Answered. A place
-// that does not answer, or cannot be read, is an error of type
+// if it has one; a look that is too slow for that goes on: see Answered. A
+// place that does not answer, or cannot be read, is an error of type
 // *backup.PlaceError; the entries of the others are returned beside it.
 func (k *Keeper) List(ctx context.Context) ([]backup.Entry, error) {
 	bounded, cancel := hurried(ctx)
@@ -78,8 +78,8 @@ func (k *Keeper) list(ctx, bounded context.Context) ([]backup.Entry, error) {
 	return entries, errors.Join(failed...)
 }
 
-// hurried returns a context that ends with the cause errNotInTime shortly before
-// the deadline of another one.
+// hurried returns a context that ends with the cause errNotInTime shortly
+// before the deadline of another one.
 func hurried(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {

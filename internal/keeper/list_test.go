@@ -111,8 +111,8 @@ func TestListWithoutLnd(t *testing.T) {
 	})
 }
 
-// TestMissingPlace checks that a place which appears after the start is found by
-// itself, and served.
+// TestMissingPlace checks that a place which appears after the start is found
+// by itself, and served.
 func TestMissingPlace(t *testing.T) {
 	run(t, func(s *scene) {
 		s.install("alice")
@@ -178,7 +178,9 @@ func TestForeignFiles(t *testing.T) {
 		content := s.install("alice")
 		path := s.world.Backups.Put(twin.SecondDir, content)
 		for i := range foreignFiles {
-			name := fmt.Sprintf("loop_recovery_%019d_%064x.lrb", i, i)
+			name := fmt.Sprintf(
+				"loop_recovery_%019d_%064x.lrb", i, i,
+			)
 			s.world.Disk.Write(
 				filepath.Join(twin.SecondDir, name),
 				make([]byte, 1000),

@@ -81,8 +81,8 @@ func TestSparseFiles(t *testing.T) {
 	require.LessOrEqual(t, len(s.keeper.Notices()), 3)
 }
 
-// TestMissingDirectory checks that a place which is not there is unreadable, and
-// never made: it may be where a disk is to be mounted.
+// TestMissingDirectory checks that a place which is not there is unreadable,
+// and never made: it may be where a disk is to be mounted.
 func TestMissingDirectory(t *testing.T) {
 	s, share := onDisk(t)
 	require.NoError(t, os.Remove(share))

@@ -241,9 +241,9 @@ func (p *place) list(ctx context.Context, keys backup.Keys) ([]backup.Entry,
 	return entries, p.fail(err)
 }
 
-// noteListed keeps that the place was listed, to its end or not, and returns why
-// not. More files than are looked at are a warning and no error: somebody who may
-// write to a share must not be able to hold anything up.
+// noteListed keeps that the place was listed, to its end or not, and returns
+// why not. More files than are looked at are a warning and no error: somebody
+// who may write to a share must not be able to hold anything up.
 func (p *place) noteListed(err error) error {
 	crowded := errors.Is(err, backup.ErrCrowded)
 	if crowded {

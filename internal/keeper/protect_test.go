@@ -139,7 +139,8 @@ func TestCancelWaiting(t *testing.T) {
 				ended := make(chan error, 2)
 				for range 2 {
 					go func() {
-						ended <- s.keeper.Protect(ctx, 1)
+						err := s.keeper.Protect(ctx, 1)
+						ended <- err
 					}()
 				}
 				synctest.Wait()
@@ -191,8 +192,12 @@ func TestFailingPlaces(t *testing.T) {
 				require.Equal(s, content.TokenID,
 					behind[0].TokenID)
 				since := behind[0].Since
-				require.Error(s, s.keeper.Protect(s.Context(), 1))
-				require.Equal(s, since, s.keeper.Behind()[0].Since)
+				require.Error(
+					s, s.keeper.Protect(s.Context(), 1),
+				)
+				require.Equal(
+					s, since, s.keeper.Behind()[0].Since,
+				)
 
 				require.Equal(s, test.state,
 					s.keeper.Places()[1].State)

@@ -85,8 +85,8 @@ func TestImportHanging(t *testing.T) {
 	})
 }
 
-// TestAcceptedConflict checks that a pair which a person accepted is not written
-// where a valid backup contradicts it.
+// TestAcceptedConflict checks that a pair which a person accepted is not
+// written where a valid backup contradicts it.
 func TestAcceptedConflict(t *testing.T) {
 	run(t, func(s *scene) {
 		content := s.world.NewContent("alice", 0)

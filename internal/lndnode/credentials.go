@@ -117,8 +117,8 @@ func (p *pass) refused(why string, err error) error {
 	}
 }
 
-// ops returns what the macaroon permits, or false if it does not tell: lnd knows
-// other ways to judge one, too. That it is genuine is for lnd to say.
+// ops returns what the macaroon permits, or false if it does not tell: lnd
+// knows other ways to judge one, too. That it is genuine is for lnd to say.
 func (p *pass) ops() ([]bakery.Op, bool) {
 	var parsed macaroon.Macaroon
 	if err := parsed.UnmarshalBinary(p.content); err != nil {
@@ -198,9 +198,9 @@ var wanted = []permission{
 	{"invoices", "write", []string{"/invoicesrpc.Invoices/AddHoldInvoice"}},
 }
 
-// Permissions returns what is held against a macaroon: the permission that lnd is
-// taken to ask for before it answers each method, by its full name. A test holds
-// it against a real lnd.
+// Permissions returns what is held against a macaroon: the permission that lnd
+// is taken to ask for before it answers each method, by its full name. A test
+// holds it against a real lnd.
 func Permissions() map[string]bakery.Op {
 	all := make(map[string]bakery.Op)
 	for _, permission := range slices.Concat(needed, wanted) {

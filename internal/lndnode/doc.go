@@ -1,10 +1,10 @@
 // Package lndnode is our own connection to lnd, which outlives the embedded
 // daemon's: who lnd is, whether it lets us in, and the ports on it.
 //
-// lnd is looked at before it is connected to: on a connection of the look's own,
-// closed before the look returns, by calls that change nothing. What it finds is
-// typed here and nowhere else. Permanent, since somebody has to change something
-// first:
+// lnd is looked at before it is connected to: on a connection of the look's
+// own, closed before the look returns, by calls that change nothing. What it
+// finds is typed here and nowhere else. Permanent, since somebody has to change
+// something first:
 //
 //   - states.LndUnreachable: the certificate's file is missing, is none, or is
 //     not the one that lnd shows; the address does not parse or resolve.
@@ -17,8 +17,8 @@
 // Everything else is transient: states.LndDown, states.LndLocked, and
 // states.Starting while lnd starts or catches up with its chain.
 //
-// Files are read anew at each look, so that a renewed certificate or macaroon is
-// used from the next one on. The lnd that was connected to first stays the one:
-// no connection to another identity is ever opened, also not by gRPC's
+// Files are read anew at each look, so that a renewed certificate or macaroon
+// is used from the next one on. The lnd that was connected to first stays the
+// one: no connection to another identity is ever opened, also not by gRPC's
 // reconnecting behind the back of whoever uses the services.
 package lndnode

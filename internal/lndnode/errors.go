@@ -91,8 +91,8 @@ func handshakeError(err error) error {
 
 		return &states.PermanentError{
 			Reason: states.LndUnreachable,
-			Detail: "the certificate of --lnd.tlspath is not that " +
-				"of --lnd.host",
+			Detail: "the certificate of --lnd.tlspath is not " +
+				"that of --lnd.host",
 			Err: err,
 		}
 	}

@@ -84,8 +84,8 @@ func requireTransient(t *testing.T, err error, reason states.Reason) {
 	require.Equal(t, reason, got, "%v", err)
 }
 
-// leavesNothing checks that a step, repeated often, leaves neither a handle nor a
-// goroutine behind: in an outage of a day a step fails 86,400 times.
+// leavesNothing checks that a step, repeated often, leaves neither a handle nor
+// a goroutine behind: in an outage of a day a step fails 86,400 times.
 func leavesNothing(t *testing.T, times int, step func()) {
 	t.Helper()
 
@@ -96,7 +96,9 @@ func leavesNothing(t *testing.T, times int, step func()) {
 	}
 	// What ends with a connection takes a moment; a leak is one a step.
 	slack, deadline := times/2, time.Now().Add(testTimeout)
-	for handles.Open(t) > files+slack || runtime.NumGoroutine() > routines+slack {
+	for handles.Open(t) > files+slack ||
+		runtime.NumGoroutine() > routines+slack {
+
 		require.True(t, time.Now().Before(deadline), "%d handles and "+
 			"%d goroutines, before %d and %d", handles.Open(t),
 			runtime.NumGoroutine(), files, routines)

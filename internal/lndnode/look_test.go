@@ -359,7 +359,9 @@ func TestLetsIn(t *testing.T) {
 
 		"less":    bake(without("offchain", "write")...),
 		"by name": bake(byName...),
-		"no macaroons": func(t *testing.T, lnd *fakelnd.Lnd, _ *Config) {
+		"no macaroons": func(t *testing.T, lnd *fakelnd.Lnd,
+			_ *Config) {
+
 			file(t, lnd.MacaroonPath(), "anything")
 			lnd.Set(func(b *fakelnd.Behaviour) {
 				b.NoMacaroons = true
@@ -397,8 +399,9 @@ func TestWarnsOnce(t *testing.T) {
 	require.Contains(t, lines.all()[0], "lacks offchain:write")
 }
 
-// TestLooksLeaveNothing checks that looks that fail leave nothing open, whatever
-// they fail at: two handles a second were leaked once, until none was left.
+// TestLooksLeaveNothing checks that looks that fail leave nothing open,
+// whatever they fail at: two handles a second were leaked once, until none was
+// left.
 func TestLooksLeaveNothing(t *testing.T) {
 	slow := map[string]bool{"hangs": true, "no such name": true}
 	times := map[string]int{

@@ -129,8 +129,8 @@ func (n *Node) State() await.State {
 	return n.health.State()
 }
 
-// Services returns our own connection, which is not the caller's to close. While
-// there is none the error wraps ErrNotReady and the reason why.
+// Services returns our own connection, which is not the caller's to close.
+// While there is none the error wraps ErrNotReady and the reason why.
 func (n *Node) Services() (*Services, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -160,8 +160,8 @@ func (n *Node) Pinned() ([33]byte, bool) {
 	return *n.identity, true
 }
 
-// Forget lets the next lnd that is dialled be another one, which is held to from
-// then on. It is called when this one turned out to be the wrong one.
+// Forget lets the next lnd that is dialled be another one, which is held to
+// from then on. It is called when this one turned out to be the wrong one.
 func (n *Node) Forget() {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -163,7 +163,8 @@ func TestPortsNameTheCall(t *testing.T) {
 		},
 		"/walletrpc.WalletKit/NextAddr": func() error {
 			return node.WatchSweepAddresses(
-				t.Context(), map[string]bool{string(pays): true},
+				t.Context(),
+				map[string]bool{string(pays): true},
 			)
 		},
 		"/chainrpc.ChainKit/GetBestBlock": func() error {

@@ -178,9 +178,9 @@ func (s *fakeServer) answer(conn net.Conn) {
 	_, _ = backend.Receive()
 }
 
-// TestFailedTriesLeaveNothing checks that no connection stays open of a thousand
-// tries that fail, whatever the server says: one left behind each second would
-// shut out every program on that server.
+// TestFailedTriesLeaveNothing checks that no connection stays open of a
+// thousand tries that fail, whatever the server says: one left behind each
+// second would shut out every program on that server.
 func TestFailedTriesLeaveNothing(t *testing.T) {
 	for code, reason := range map[string]states.Reason{
 		"":      states.DatabaseDown,

@@ -233,8 +233,8 @@ func (s *Server) ResumeRecovery(ctx context.Context,
 	return &recoveryrpc.ResumeRecoveryResponse{Run: s.marshalRun(run)}, nil
 }
 
-// CancelRecovery implements recoveryrpc.RecoveryServer. Without a run's id it also
-// ends the wait for a backup place before any run.
+// CancelRecovery implements recoveryrpc.RecoveryServer. Without a run's id it
+// also ends the wait for a backup place before any run.
 func (s *Server) CancelRecovery(ctx context.Context,
 	req *recoveryrpc.CancelRecoveryRequest) (
 	*recoveryrpc.CancelRecoveryResponse, error) {

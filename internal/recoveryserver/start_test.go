@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWrongFileLeavesNothing checks that a file which is not in order is refused
-// by name, and leaves neither a run nor a stored file; and that the right file
-// is accepted right after.
+// TestWrongFileLeavesNothing checks that a file which is not in order is
+// refused by name, and leaves neither a run nor a stored file; and that the
+// right file is accepted right after.
 func TestWrongFileLeavesNothing(t *testing.T) {
 	s := newScene(t)
 	content := s.lost("alice")

@@ -129,7 +129,9 @@ func TestNothingIsBoughtBeforeTheLook(t *testing.T) {
 
 		unknown := len(s.Search.Silent) > 0
 		there := s.Search.Candidate != NoCandidate
-		require.Equal(t, unknown || there, decision.Hold != "", "%+v", s)
+		require.Equal(
+			t, unknown || there, decision.Hold != "", "%+v", s,
+		)
 	})
 }
 
@@ -171,7 +173,9 @@ func TestEveryQuestionEnds(t *testing.T) {
 			require.NotEqual(t, Look, decision.Step)
 		}
 		if s.complete() && s.Run == nil {
-			require.Equal(t, Decision{Step: StartClient}, s.decide())
+			require.Equal(
+				t, Decision{Step: StartClient}, s.decide(),
+			)
 		}
 		if s.Run != nil && !s.JournalShut {
 			require.Equal(t, Continue, decision.Step)
@@ -270,7 +274,9 @@ func TestDecide(t *testing.T) {
 		name: "a newer version's restore that has not written yet",
 		s: Situation{
 			JournalShut: true,
-			Run:         &Run{Kind: states.Restore, Automatic: true},
+			Run: &Run{
+				Kind: states.Restore, Automatic: true,
+			},
 		},
 		want: Decision{Step: StartClient},
 	}, {

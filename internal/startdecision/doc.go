@@ -13,8 +13,8 @@
 //     nothing that a deadline could run out for. There the swap client waits,
 //     for a restore and for places that do not answer.
 //   - Everywhere else it starts. Half an install is restored first if a
-//     matching backup is found within HalfInstallLimit; otherwise only the calls
-//     that make or hand out an address wait.
+//     matching backup is found within HalfInstallLimit; otherwise only the
+//     calls that make or hand out an address wait.
 //
 // The one exception to the second rule is a recovery that writes the token file
 // or the address row, or stands between the two.

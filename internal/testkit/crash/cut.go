@@ -11,9 +11,9 @@ import (
 // Each is a file system of its own, and all in it is durable.
 //
 // Of the changes of names in all directories every subset may have reached the
-// disk, those of one name in their order: see outcomes. The contents of a file that was
-// written since its last sync are the old ones, the new ones, or torn: see
-// contents.
+// disk, those of one name in their order: see outcomes. The contents of a file
+// that was written since its last sync are the old ones, the new ones, or torn:
+// see contents.
 func (f *FS) Cuts() iter.Seq[*FS] {
 	f.mu.Lock()
 	defer f.mu.Unlock()

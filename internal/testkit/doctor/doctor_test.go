@@ -45,7 +45,9 @@ func healthy() *Evidence {
 			}},
 		}},
 		Effects: []Effect{{Call: "gate.Close", Intended: true}},
-		Cursors: []Cursor{{Height: 5, Outputs: 1}, {Height: 6, Outputs: 1}},
+		Cursors: []Cursor{
+			{Height: 5, Outputs: 1}, {Height: 6, Outputs: 1},
+		},
 		Secrets: [][]byte{[]byte("a long secret")},
 		Token:   text("token"), Backup: text("backup"),
 	}
@@ -133,8 +135,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestMovedAside checks that a damaged file that was moved is not lost, and that
-// a rollback lets a cursor go back.
+// TestMovedAside checks that a damaged file that was moved is not lost, and
+// that a rollback lets a cursor go back.
 func TestMovedAside(t *testing.T) {
 	evidence := healthy()
 	delete(evidence.After.Files, "/data/junk")
@@ -163,8 +165,8 @@ func TestUntouched(t *testing.T) {
 	}
 }
 
-// TestSpotter checks that a secret is seen in every spelling that something in a
-// journal or a log could give it, and that nothing is seen that is none.
+// TestSpotter checks that a secret is seen in every spelling that something in
+// a journal or a log could give it, and that nothing is seen that is none.
 func TestSpotter(t *testing.T) {
 	secret := []byte("\xfb\xff a preimage of 32 bytes or so")
 	holds := spotter(secret)

@@ -60,10 +60,12 @@ func moved(e *Evidence) []Finding {
 	return found
 }
 
-// wantedCounters returns how far lnd's counters are to be moved, and no further.
+// wantedCounters returns how far lnd's counters are to be moved, and no
+// further.
 func (e *Evidence) wantedCounters() map[int32]uint32 {
+	next := e.Wanted.KeyIndex + 1
 	wanted := map[int32]uint32{
-		e.Wanted.KeyFamily:     e.Wanted.KeyIndex + 1 + e.Wanted.KeyMargin,
+		e.Wanted.KeyFamily:     next + e.Wanted.KeyMargin,
 		e.Wanted.ReceiveFamily: e.Wanted.LookAhead,
 		e.Wanted.ChangeFamily:  e.Wanted.LookAhead,
 	}

@@ -23,8 +23,9 @@ func complete(e *Evidence) []Finding {
 		return found
 	}
 	if !slices.Equal(summary.Outputs, Summarize(e.Truth)) {
-		found.add(I6, "%d outputs are in the summary, %d on the chain, "+
-			"or they differ", len(summary.Outputs), len(e.Truth))
+		found.add(I6, "%d outputs are in the summary, %d on the "+
+			"chain, or they differ", len(summary.Outputs),
+			len(e.Truth))
 	}
 	published, truth := inOrder(e.Published), inOrder(e.Truth)
 	if !slices.EqualFunc(published, truth, sameOutput) {
@@ -65,8 +66,8 @@ func (e *Evidence) tokenInPlace() bool {
 	return false
 }
 
-// covered checks that the families of the generation were looked through, as far
-// as they must be.
+// covered checks that the families of the generation were looked through, as
+// far as they must be.
 func (e *Evidence) covered(families []chainscan.FamilyCoverage) []Finding {
 	var found findings
 	for _, wanted := range []int32{

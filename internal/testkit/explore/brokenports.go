@@ -255,12 +255,13 @@ func brokenLnds() []*Broken {
 			}),
 		brokenPorts("a counter is set back", "restore",
 			func(s *scene, deps *actions.Deps) {
+				back := func() {
+					s.Lnd.SetNext(
+						staticaddr.LegacyFamily, 0,
+					)
+				}
 				deps.Scanner = &brokenScanner{
-					Scanner: deps.Scanner, result: func() {
-						s.Lnd.SetNext(
-							staticaddr.LegacyFamily, 0,
-						)
-					},
+					Scanner: deps.Scanner, result: back,
 				}
 			}),
 		brokenPorts("the row is written twice", "restore",

@@ -68,8 +68,8 @@ func (f Failure) Reproduction() string {
 	return command
 }
 
-// Explore runs every schedule of a scenario. An error means that the exploration
-// itself cannot be trusted.
+// Explore runs every schedule of a scenario. An error means that the
+// exploration itself cannot be trusted.
 func Explore(scenario Scenario) (*Report, error) {
 	plain := run(scenario, nil, nil)
 	report := &Report{
@@ -140,10 +140,10 @@ func classes(results []Result) map[stateID][]int {
 	return same
 }
 
-// pairs runs the schedules with two faults: every second fault that lies between
-// the first one and what that left; and every one that lies behind, after one
-// first fault of each class of those that left the same. It fails if two of a
-// class go on differently.
+// pairs runs the schedules with two faults: every second fault that lies
+// between the first one and what that left; and every one that lies behind,
+// after one first fault of each class of those that left the same. It fails if
+// two of a class go on differently.
 func (r *Report) pairs(scenario Scenario, plain Result, singles []Fault,
 	results []Result, classes map[stateID][]int) error {
 
@@ -208,9 +208,9 @@ func (r *Report) pairs(scenario Scenario, plain Result, singles []Fault,
 const maxAgain = 3
 
 // again runs those schedules again that left the same as others and went on
-// differently, for as long as they do. A scan saves its cursor every second, too:
-// on a busy machine that comes into a schedule that mostly takes milliseconds.
-// What still differs then is told by pairs.
+// differently, for as long as they do. A scan saves its cursor every second,
+// too: on a busy machine that comes into a schedule that mostly takes
+// milliseconds. What still differs then is told by pairs.
 func again(scenario Scenario, plain Result, singles []Fault, results []Result,
 	members []int) {
 
@@ -235,8 +235,8 @@ func again(scenario Scenario, plain Result, singles []Fault, results []Result,
 	}
 }
 
-// judged runs a schedule, in a broken world if one is given, and compares its end
-// with that of the undisturbed one.
+// judged runs a schedule, in a broken world if one is given, and compares its
+// end with that of the undisturbed one.
 func judged(scenario Scenario, broken *Broken, plain Result,
 	faults []Fault) Result {
 

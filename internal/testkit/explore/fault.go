@@ -45,8 +45,8 @@ const (
 	LockLost Kind = "lock"
 )
 
-// sourceCalls begin the names of the calls that read the chain. They are told by
-// the state of the run too.
+// sourceCalls begin the names of the calls that read the chain. They are told
+// by the state of the run too.
 const sourceCalls = "chain."
 
 // scanCalls end the names of those that a scan makes. It makes them beside each
@@ -111,9 +111,9 @@ func ParseFaults(text string) ([]Fault, error) {
 }
 
 // effects are the calls of ports that change something, with the effects of the
-// tables of which they are a part: a call is in order in a state that has one of
-// them. For all other calls it makes no difference on which side of the call a
-// process dies, and none to the side of the next effect.
+// tables of which they are a part: a call is in order in a state that has one
+// of them. For all other calls it makes no difference on which side of the call
+// a process dies, and none to the side of the next effect.
 var effects = map[string][]states.Effect{
 	"checkpoint.Commit": {states.FoundOutputs},
 	"gate.Close":        {states.TokenFile, states.AddressRow},
@@ -132,7 +132,8 @@ var effects = map[string][]states.Effect{
 
 // inner begin the names of calls that are parts of another call and no
 // boundaries of their own. What a file's operations do to each other is the
-// matter of internal/testkit/powercut, which cuts the power between all of them.
+// matter of internal/testkit/powercut, which cuts the power between all of
+// them.
 var inner = []string{"disk.", "node.DeriveSharedKey"}
 
 // isInner reports whether a call is a part of another one.
@@ -240,9 +241,9 @@ func (t trace) note(at place, visit int) {
 // which a counter is moved.
 const keyCalls = "node.AdvanceKey"
 
-// thin returns the trace of which pairs of faults are made: of the keys that are
-// derived, the first, one in the middle and the last. Single faults are tried at
-// each of them.
+// thin returns the trace of which pairs of faults are made: of the keys that
+// are derived, the first, one in the middle and the last. Single faults are
+// tried at each of them.
 func (t trace) thin() trace {
 	thinned := make(trace, len(t))
 	for at, visits := range t {

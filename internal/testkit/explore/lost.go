@@ -1,14 +1,14 @@
 package explore
 
 // JournalLost: the process dies, and the next one finds a journal from which
-// nothing can be read. It is set aside and a new one is begun, which knows of no
-// run, no scan and no import; nothing else is changed by that. A person begins
-// the recovery again.
+// nothing can be read. It is set aside and a new one is begun, which knows of
+// no run, no scan and no import; nothing else is changed by that. A person
+// begins the recovery again.
 const JournalLost Kind = "lost"
 
-// losses returns the faults that lose the journal wherever one of the given lets
-// the process die. Each is tried alone: what it leaves is a world without a
-// memory, whatever was before.
+// losses returns the faults that lose the journal wherever one of the given
+// lets the process die. Each is tried alone: what it leaves is a world without
+// a memory, whatever was before.
 func losses(faults []Fault) []Fault {
 	var lost []Fault
 	for _, fault := range faults {

@@ -206,8 +206,8 @@ func (s *schedule) cancel() {
 	_, _ = s.engine.Cancel(ended, s.runID())
 }
 
-// stopOwner stops the engine, as the daemon does that lost its lock, and returns
-// when the run has been told, while what is under way goes on.
+// stopOwner stops the engine, as the daemon does that lost its lock, and
+// returns when the run has been told, while what is under way goes on.
 func (s *schedule) stopOwner() {
 	engine := s.engine
 	stopped := make(chan struct{})

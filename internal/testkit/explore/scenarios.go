@@ -23,7 +23,8 @@ const (
 )
 
 // Scenarios returns all scenarios: pairs of faults are tried on the plain
-// restore and the plain rescan, single ones on everything that goes another way.
+// restore and the plain rescan, single ones on everything that goes another
+// way.
 func Scenarios() []Scenario {
 	scenarios := []Scenario{
 		{

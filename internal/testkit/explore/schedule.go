@@ -128,8 +128,8 @@ func run(scenario Scenario, broken *Broken, faults []Fault) Result {
 	}
 }
 
-// drive lets process after process work on the recovery, and a person help where
-// one is needed, until it comes to its end.
+// drive lets process after process work on the recovery, and a person help
+// where one is needed, until it comes to its end.
 func (s *schedule) drive() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -182,8 +182,8 @@ func (s *schedule) begin() {
 	})
 }
 
-// start begins the recovery. Which run that makes is noted by the save of it: by
-// the time that Start returns, the run may have come a long way.
+// start begins the recovery. Which run that makes is noted by the save of it:
+// by the time that Start returns, the run may have come a long way.
 func (s *schedule) start(ctx context.Context) {
 	_, err := s.engine.Start(ctx, s.scenario.Kind, s.request())
 	if err == nil {

@@ -13,8 +13,8 @@ import (
 )
 
 // store is the journal as it is on the disk. It does what
-// recoveryfsm.MemoryJournal does, without turning runs into text and back, which
-// would take most of the time; the suite of journals checks it too.
+// recoveryfsm.MemoryJournal does, without turning runs into text and back,
+// which would take most of the time; the suite of journals checks it too.
 type store struct {
 	mu     sync.Mutex
 	runs   []recoveryfsm.Run
@@ -86,11 +86,13 @@ func (s *store) CreateRun(ctx context.Context, run recoveryfsm.Run) error {
 
 // SaveIntent implements recoveryfsm.Journal.
 func (s *store) SaveIntent(ctx context.Context, run recoveryfsm.Run) error {
-	return s.change(ctx, run.ID, run.Position(), func(stored *recoveryfsm.Run) {
-		stored.Acting = run.Acting
-		stored.NextRetry = run.NextRetry
-		stored.Updated = run.Updated
-	})
+	return s.change(ctx, run.ID, run.Position(),
+		func(stored *recoveryfsm.Run) {
+
+			stored.Acting = run.Acting
+			stored.NextRetry = run.NextRetry
+			stored.Updated = run.Updated
+		})
 }
 
 // SaveStatus implements recoveryfsm.Journal.
@@ -250,8 +252,8 @@ type boundaryJournal struct {
 	schedule *schedule
 }
 
-// CreateRun implements recoveryfsm.Journal. The run that is saved is the one that
-// is followed from then on, so that all that it does counts as its own.
+// CreateRun implements recoveryfsm.Journal. The run that is saved is the one
+// that is followed from then on, so that all that it does counts as its own.
 func (j *boundaryJournal) CreateRun(ctx context.Context,
 	run recoveryfsm.Run) error {
 

@@ -1,7 +1,7 @@
-// Package fakelnd is an lnd of as much as a client needs to get in: its TLS, its
-// macaroons and its states are real, its wallet derives real keys, and each way
-// in which an lnd can refuse, lack, be away or be another one is a switch. It
-// listens on a loopback address that it keeps over restarts.
+// Package fakelnd is an lnd of as much as a client needs to get in: its TLS,
+// its macaroons and its states are real, its wallet derives real keys, and each
+// way in which an lnd can refuse, lack, be away or be another one is a switch.
+// It listens on a loopback address that it keeps over restarts.
 package fakelnd
 
 import (
@@ -221,7 +221,8 @@ func (l *Lnd) Restart() error {
 
 	server := grpc.NewServer(
 		grpc.Creds(credentials.NewServerTLSFromCert(&certificate)),
-		grpc.UnaryInterceptor(l.unary), grpc.StreamInterceptor(l.stream),
+		grpc.UnaryInterceptor(l.unary),
+		grpc.StreamInterceptor(l.stream),
 	)
 	lnrpc.RegisterStateServer(server, &stateServer{lnd: l})
 	lnrpc.RegisterLightningServer(server, &lightningServer{lnd: l})
@@ -261,8 +262,8 @@ func (l *Lnd) stream(srv any, stream grpc.ServerStream,
 	return handler(srv, stream)
 }
 
-// admit does what lnd's interceptors do before a call, in their order. As there,
-// its errors have no code.
+// admit does what lnd's interceptors do before a call, in their order. As
+// there, its errors have no code.
 func (l *Lnd) admit(ctx context.Context, method string) error {
 	l.mu.Lock()
 	l.calls[method]++
@@ -351,14 +352,17 @@ func (s *lightningServer) ListPermissions(context.Context,
 	*lnrpc.ListPermissionsRequest) (*lnrpc.ListPermissionsResponse, error) {
 
 	answer := &lnrpc.ListPermissionsResponse{
-		MethodPermissions: make(map[string]*lnrpc.MacaroonPermissionList),
+		MethodPermissions: make(
+			map[string]*lnrpc.MacaroonPermissionList,
+		),
 	}
 	for method, op := range permissions {
-		answer.MethodPermissions[method] = &lnrpc.MacaroonPermissionList{
+		list := &lnrpc.MacaroonPermissionList{
 			Permissions: []*lnrpc.MacaroonPermission{{
 				Entity: op.Entity, Action: op.Action,
 			}},
 		}
+		answer.MethodPermissions[method] = list
 	}
 
 	return answer, nil

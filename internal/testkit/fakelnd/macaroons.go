@@ -20,15 +20,27 @@ var permissions = map[string]bakery.Op{
 	"/walletrpc.WalletKit/ImportTapscript": {
 		Entity: "onchain", Action: "write",
 	},
-	"/walletrpc.WalletKit/DeriveKey":     {Entity: "address", Action: "read"},
-	"/walletrpc.WalletKit/DeriveNextKey": {Entity: "address", Action: "read"},
-	"/walletrpc.WalletKit/NextAddr":      {Entity: "address", Action: "read"},
+	"/walletrpc.WalletKit/DeriveKey": {
+		Entity: "address", Action: "read",
+	},
+	"/walletrpc.WalletKit/DeriveNextKey": {
+		Entity: "address", Action: "read",
+	},
+	"/walletrpc.WalletKit/NextAddr": {
+		Entity: "address", Action: "read",
+	},
 	"/signrpc.Signer/DeriveSharedKey": {
 		Entity: "signer", Action: "generate",
 	},
-	"/chainrpc.ChainKit/GetBlockHash":   {Entity: "onchain", Action: "read"},
-	"/chainrpc.ChainKit/GetBestBlock":   {Entity: "onchain", Action: "read"},
-	"/chainrpc.ChainKit/GetBlockHeader": {Entity: "onchain", Action: "read"},
+	"/chainrpc.ChainKit/GetBlockHash": {
+		Entity: "onchain", Action: "read",
+	},
+	"/chainrpc.ChainKit/GetBestBlock": {
+		Entity: "onchain", Action: "read",
+	},
+	"/chainrpc.ChainKit/GetBlockHeader": {
+		Entity: "onchain", Action: "read",
+	},
 	"/chainrpc.ChainNotifier/RegisterBlockEpochNtfn": {
 		Entity: "onchain", Action: "read",
 	},

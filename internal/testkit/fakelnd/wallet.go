@@ -87,7 +87,8 @@ type walletServer struct {
 // ListAccounts returns the accounts of the key families that were derived, and
 // the taproot account.
 func (s *walletServer) ListAccounts(context.Context,
-	*walletrpc.ListAccountsRequest) (*walletrpc.ListAccountsResponse, error) {
+	*walletrpc.ListAccountsRequest) (*walletrpc.ListAccountsResponse,
+	error) {
 
 	s.lnd.mu.Lock()
 	derived, addresses := make(map[int32]uint32), s.lnd.addresses

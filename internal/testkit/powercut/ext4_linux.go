@@ -129,7 +129,8 @@ func tryExt4(dir string, sequence sequence) (int, error) {
 
 	for i, cut := range copies {
 		last := i == len(copies)-1
-		if err := lookExt4(dir, cut, token, sequence, last); err != nil {
+		err := lookExt4(dir, cut, token, sequence, last)
+		if err != nil {
 			return len(copies), fmt.Errorf("cut %d: %w", i, err)
 		}
 	}

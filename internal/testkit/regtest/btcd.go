@@ -52,8 +52,10 @@ func startBtcd(ctx context.Context, name, binDir, dir, logDir string) (*Btcd,
 	error) {
 
 	b := &Btcd{
-		process: newProcess(name, filepath.Join(binDir, "btcd"), logDir),
-		dir:     dir, nextCoinbase: 1,
+		process: newProcess(
+			name, filepath.Join(binDir, "btcd"), logDir,
+		),
+		dir: dir, nextCoinbase: 1,
 	}
 	if err := freeAddresses(&b.peer, &b.rpc); err != nil {
 		return nil, err
@@ -221,7 +223,9 @@ func (b *Btcd) WaitMempool(ctx context.Context, txid chainhash.Hash) error {
 			if err != nil {
 				return err
 			}
-			same := func(h *chainhash.Hash) bool { return *h == txid }
+			same := func(h *chainhash.Hash) bool {
+				return *h == txid
+			}
 			if !slices.ContainsFunc(pool, same) {
 				return fmt.Errorf("%d others are", len(pool))
 			}

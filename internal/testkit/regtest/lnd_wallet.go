@@ -42,7 +42,8 @@ func (l *Lnd) WaitSynced(ctx context.Context) error {
 			if !info.SyncedToChain ||
 				int32(info.BlockHeight) != height {
 
-				return fmt.Errorf("it is at %d of %d, synced=%v",
+				return fmt.Errorf("it is at %d of %d, "+
+					"synced=%v",
 					info.BlockHeight, height,
 					info.SyncedToChain)
 			}
@@ -139,12 +140,14 @@ func (l *Lnd) openChannel(ctx context.Context, other *Lnd) error {
 		return err
 	}
 
+	capacity := int64(channelCapacity)
+
 	return Eventually(ctx, "a channel", DefaultTimeout,
 		func(ctx context.Context) error {
 			_, err := rpc.OpenChannelSync(
 				ctx, &lnrpc.OpenChannelRequest{
 					NodePubkeyString:   key,
-					LocalFundingAmount: int64(channelCapacity),
+					LocalFundingAmount: capacity,
 					PushSat:            int64(channelPush),
 					SatPerVbyte:        channelFeeRate,
 				},

@@ -156,8 +156,8 @@ func (n *Network) startLnds(ctx context.Context) error {
 	return errors.Join(clientErr, serverErr)
 }
 
-// StartBtcd starts one more btcd with an empty chain. It is connected to nobody,
-// see Btcd.Connect.
+// StartBtcd starts one more btcd with an empty chain. It is connected to
+// nobody, see Btcd.Connect.
 func (n *Network) StartBtcd(ctx context.Context, name string) (*Btcd, error) {
 	btcd, err := startBtcd(
 		ctx, name, n.config.BinDir,

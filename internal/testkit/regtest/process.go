@@ -44,7 +44,8 @@ type process struct {
 	err  error
 }
 
-// newProcess describes a program without starting it. The log is LOGDIR/NAME.log.
+// newProcess describes a program without starting it. The log is
+// LOGDIR/NAME.log.
 func newProcess(name, path, logDir string) *process {
 	return &process{
 		name: name, path: path,

@@ -5,9 +5,9 @@ import (
 )
 
 // LoseJournal makes the world forget what recovery.db holds of it, as damage to
-// that file does from which nothing could be salvaged: the scans of all runs and
-// what lnd's wallet cannot see. From then on the wallet counts as blind for every
-// script, until a scan is published. No process is running.
+// that file does from which nothing could be salvaged: the scans of all runs
+// and what lnd's wallet cannot see. From then on the wallet counts as blind for
+// every script, until a scan is published. No process is running.
 func (w *World) LoseJournal() {
 	w.Scanner.lose()
 	w.Visibility.lose()

@@ -65,8 +65,8 @@ func (s *Scanner) Result(ctx context.Context, runID string) ([]chainscan.Output,
 	return outputs, err
 }
 
-// SetWrap puts something before the checkpoints of all scans that begin from now
-// on.
+// SetWrap puts something before the checkpoints of all scans that begin from
+// now on.
 func (s *Scanner) SetWrap(
 	wrap func(chainscan.Checkpoint) chainscan.Checkpoint) {
 

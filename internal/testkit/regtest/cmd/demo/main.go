@@ -74,8 +74,8 @@ func run(ctx context.Context, bin string) (string, error) {
 	return result, os.RemoveAll(dir)
 }
 
-// keepLogs removes everything but the logs of a story that failed and says where
-// they are.
+// keepLogs removes everything but the logs of a story that failed and says
+// where they are.
 func (d *demo) keepLogs(err error) error {
 	entries, readErr := os.ReadDir(d.dir)
 	if readErr != nil {

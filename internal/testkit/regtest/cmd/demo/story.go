@@ -403,7 +403,8 @@ func (d *demo) conclude(p *plot) string {
 				if in.PreviousOutPoint != deposit {
 					continue
 				}
-				fmt.Printf("  %-18.16s %14v %8d   %14s  %.16s\n",
+				fmt.Printf("  %-18.16s %14v %8d   "+
+					"%14s  %.16s\n",
 					deposit.String(), laterDeposits[i],
 					p.heights[i], "in lnd's wallet", txid)
 			}
