@@ -136,7 +136,8 @@ func TestPlainProgress(t *testing.T) {
 	}
 	require.Equal(t, 1, strings.Count(out.String(), "ScanDeposits"))
 
-	now = now.Add(plainInterval)
+	// The manual says ten seconds.
+	now = now.Add(10 * time.Second)
 	require.NoError(t, shown.update(scan(812_500)))
 	require.NoError(t, shown.update(scan(812_501)))
 	require.Equal(t, 2, strings.Count(out.String(), "ScanDeposits"))
@@ -522,9 +523,19 @@ func TestGoneForGood(t *testing.T) {
 		},
 	})
 
-	got := d.loop(t, "recover")
+	var waited time.Duration
+	got := d.loopWith(t, func(a *app) {
+		a.pause = func(_ context.Context, wait time.Duration) error {
+			waited += wait
+
+			return nil
+		}
+	}, "recover")
 	require.Equal(t, exitConnection, got.code)
 	require.Equal(t, maxReconnects+1, subscribed)
+
+	// The manual says about five minutes.
+	require.InDelta(t, 5, waited.Minutes(), 0.5)
 	require.Contains(t, got.err, "goes on as soon as loopd runs")
 	require.Contains(t, got.err, "loop recover status --watch")
 }

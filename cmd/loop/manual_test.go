@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/recoveryrpc"
 	"github.com/looprecovery/looprecovery/states"
 	"github.com/stretchr/testify/require"
@@ -94,8 +95,8 @@ func TestErrorList(t *testing.T) {
 	require.Equal(t, errorTable(), string(text))
 }
 
-// TestManualIsComplete checks that every command, flag and exit code is in the
-// manual.
+// TestManualIsComplete checks that every command, flag, exit code and verdict is
+// in the manual.
 func TestManualIsComplete(t *testing.T) {
 	text, err := os.ReadFile(manual)
 	require.NoError(t, err)
@@ -120,5 +121,9 @@ func TestManualIsComplete(t *testing.T) {
 	} {
 		require.Contains(t, string(text),
 			"\n| "+strconv.Itoa(code)+" |")
+	}
+	for _, verdict := range backup.Verdicts() {
+		require.Regexp(t, fmt.Sprintf(`(?m)^\| %s \| .* \| %d \|$`,
+			verdict, verdict.ExitCode()), string(text))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/looprecovery/looprecovery/backup"
 	"github.com/looprecovery/looprecovery/internal/testkit/twin"
@@ -62,8 +63,8 @@ func TestHangingPlace(t *testing.T) {
 			require.NoError(s, err)
 			require.Len(s, s.copies(twin.DataDir), 1)
 		})
-		// Who needs it waits for its limit.
-		s.within(operationLimit+operationGrace, func() {
+		// Who needs it waits for its limit, which the manual tells.
+		s.within(16*time.Second, func() {
 			err := s.keeper.Protect(s.Context(), 1)
 			var silent *SilentError
 			require.ErrorAs(s, err, &silent)

@@ -19,6 +19,7 @@
 //
 // Files are read anew at each look, so that a renewed certificate or macaroon
 // is used from the next one on. The lnd that was connected to first stays the
-// one: no connection to another identity is ever opened, also not by gRPC's
-// reconnecting behind the back of whoever uses the services.
+// one until it is found to be wrong (Forget): no connection to another identity
+// is opened, also not by gRPC's reconnecting behind the back of whoever uses
+// the services.
 package lndnode
