@@ -7,7 +7,10 @@ import (
 	"sort"
 	"time"
 
+	"github.com/lightninglabs/loop/staticaddr/script"
+	"github.com/looprecovery/looprecovery/generation"
 	"github.com/looprecovery/looprecovery/states"
+	"github.com/looprecovery/looprecovery/staticaddr"
 )
 
 const (
@@ -53,6 +56,33 @@ func (r *run) birthday(ctx context.Context, generation *Generation) (int32,
 	height := min(generation.FirstHeight, created-birthdayMargin)
 
 	return max(height, lowestBirthday), nil
+}
+
+// BirthdayInPlace returns the height from which on an address that is in place
+// can have been paid: that of a rescan. Without its token the row alone tells,
+// which other software may have written late.
+func BirthdayInPlace(ctx context.Context, deps Deps,
+	row *script.Parameters) (int32, error) {
+
+	r := newRun(deps, "")
+	probe, err := r.Tokens.Probe()
+	if err != nil {
+		return 0, err
+	}
+	if probe.Status != generation.TokenPaid {
+		return max(row.InitiationHeight-birthdayMargin, lowestBirthday),
+			nil
+	}
+
+	found, err := newGeneration(
+		r.Network, probe.Token.ID, probe.Token.Created,
+		staticaddr.FromParameters(row), r.Node.Params(),
+	)
+	if err != nil {
+		return 0, err
+	}
+
+	return r.birthday(ctx, found)
 }
 
 // heightAt returns the lowest height up to the tip at which the median time of

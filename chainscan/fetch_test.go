@@ -79,7 +79,7 @@ func fetchAll(t *testing.T, source Source, branch simBranch) {
 		last   = int32(len(branch) - 1)
 	)
 	f := newFetcher(
-		t.Context(), source, newPace(), &tuning, &faults{}, 0, last,
+		t.Context(), source, newPace(0), &tuning, &faults{}, 0, last,
 	)
 	defer f.stop()
 
@@ -128,7 +128,7 @@ func TestFetchAdapts(t *testing.T) {
 	for limit, wanted := range map[int]int{
 		1: paceStart, 16: 16, 30: 32, 1_000: paceMax,
 	} {
-		p, now := newPace(), time.Unix(1_000, 0)
+		p, now := newPace(0), time.Unix(1_000, 0)
 		drive(p, &now, limit, 1_000)
 
 		// It stays so, but for a try of twice as many now and then.
@@ -149,7 +149,7 @@ func TestFetchAdapts(t *testing.T) {
 func TestFetchErrors(t *testing.T) {
 	t.Parallel()
 
-	p := newPace()
+	p := newPace(0)
 	for range 10 {
 		p.failed()
 	}
@@ -171,7 +171,7 @@ func TestFetchMemory(t *testing.T) {
 
 	var (
 		tuning = quickTuning()
-		pace   = newPace()
+		pace   = newPace(0)
 	)
 	f := newFetcher(
 		t.Context(), source, pace, &tuning, &faults{}, 0, 99,
@@ -247,7 +247,7 @@ func TestFetchAfterStop(t *testing.T) {
 			branch = emptyBranch(blocks, 10)
 			deaf   = &deafSource{simSource: newSimSource(branch)}
 			tuning = quickTuning()
-			pace   = newPace()
+			pace   = newPace(0)
 		)
 		deaf.hold.Add(1)
 		stopped := newFetcher(

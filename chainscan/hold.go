@@ -43,7 +43,7 @@ func newScan(ctx context.Context, cfg Config, tuning tuning) *Scan {
 		cfg:      cfg,
 		tuning:   tuning,
 		match:    newMatcher(life, cfg.Families, cfg.LookAhead),
-		pace:     newPace(),
+		pace:     newPace(cfg.MaxInFlight),
 		source:   promptSource{source: cfg.Source},
 		verifier: newVerifier(),
 		saved:    time.Now(),

@@ -48,8 +48,9 @@ type pace struct {
 	mu   sync.Mutex
 	cond *sync.Cond
 
-	// limit is the number of requests that may be in flight.
-	limit int
+	// limit is the number of requests that may be in flight; it never
+	// exceeds bound.
+	limit, bound int
 
 	// inFlight is the number that are; held is the number of blocks that
 	// are in flight or fetched and not released; heldBytes are their
@@ -71,12 +72,18 @@ type pace struct {
 	hold int
 }
 
-// newPace returns a pace with the starting number of requests.
-func newPace() *pace {
+// newPace returns a pace with the starting number of requests, and with at most
+// the given one; zero bounds nothing.
+func newPace(bound int) *pace {
+	if bound <= 0 || bound > paceMax {
+		bound = paceMax
+	}
+	start := min(paceStart, bound)
 	p := &pace{
-		limit:    paceStart,
+		bound:    bound,
+		limit:    start,
 		estimate: paceEstimate,
-		warmUp:   paceStart,
+		warmUp:   start,
 	}
 	p.cond = sync.NewCond(&p.mu)
 
@@ -219,12 +226,12 @@ func (p *pace) measure(now time.Time) {
 		return
 	}
 	p.rate = rate
-	if p.limit == paceMax {
+	if p.limit == p.bound {
 		p.hold = paceHold
 
 		return
 	}
-	p.change(min(2*p.limit, paceMax))
+	p.change(min(2*p.limit, p.bound))
 }
 
 // change sets the number of requests and begins a new measurement.

@@ -47,6 +47,11 @@ type Config struct {
 	// Checkpoint keeps the progress.
 	Checkpoint Checkpoint
 
+	// MaxInFlight bounds the number of blocks that are requested at the
+	// same time: 1 for a scan that is to stay out of everybody's way. If
+	// it is zero as many are as bring them faster.
+	MaxInFlight int
+
 	// Progress, if set, is called after each chunk that was committed, and
 	// now and then while the source gives errors, by the scanner's
 	// goroutine; it must not block.

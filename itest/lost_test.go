@@ -171,13 +171,16 @@ func (s *story) withoutKeys(summary actions.Summary) []actions.SummaryOutput {
 // TestStoryCLndRebuilt: lnd's machine is gone, loopd's directory is not; it is
 // of yesterday, and one of its deposits was spent today. The daemon starts at
 // once, for there may be swaps with deadlines, and shows the deposits as it
-// knew them; nobody can spend one that may be spent already. If this breaks,
-// the deposits vanish from the list at the first start and their sweeps never
+// knew them; nobody can spend one that may be spent already. The user has
+// switched off that the chain is searched by itself. If this breaks, the
+// deposits vanish from the list at the first start and their sweeps never
 // happen.
 func TestStoryCLndRebuilt(t *testing.T) {
 	s := newStory(t)
 	lost := s.newClient("lnd")
-	loopd := s.newLoopd(regtest.LoopdConfig{Lnd: lost})
+	loopd := s.newLoopd(regtest.LoopdConfig{
+		Lnd: lost, ExtraArgs: []string{"--recovery.autoscan=off"},
+	})
 	s.start(loopd)
 	deposits := s.pay(s.newAddress(loopd), 200_000, 300_000, 400_000)
 	s.waitDeposits(loopd, deposits...)

@@ -215,14 +215,13 @@ func (v *blindView) importAndScan() {
 	v.Helper()
 
 	ctx := v.Context()
-	require.NoError(v, v.view.ImportIntent(ctx, v.pkScript))
+	require.NoError(v, v.view.InPlace(ctx, [][]byte{v.pkScript}))
 	_, err := v.lnd.WalletKit.ImportTaprootScript(
 		ctx, input.TapscriptFullTree(
 			v.address.InternalPubKey, *v.address.TimeoutLeaf,
 		),
 	)
 	require.NoError(v, err)
-	require.NoError(v, v.view.ImportDone(ctx, v.pkScript, true))
 
 	result, err := chainscan.Run(ctx, chainscan.Config{
 		Source: chainkit.New(v.lnd.ChainKit),

@@ -42,13 +42,15 @@ type standing struct {
 	provisional bool
 }
 
-// confirmations returns the number of confirmations at a tip.
+// confirmations returns the number of confirmations at a tip. An output that
+// confirmed above it, on a node that is catching up, has one: with none its
+// height would be forgotten.
 func (s *standing) confirmations(tip int32) int64 {
 	if s.height <= 0 {
 		return 0
 	}
 
-	return int64(tip) - int64(s.height) + 1
+	return max(int64(tip)-int64(s.height)+1, 1)
 }
 
 // answer is what is true at one tip.
@@ -56,11 +58,17 @@ type answer struct {
 	// tip is the tip of the chain.
 	tip chainscan.BlockStamp
 
+	// history says that the transactions of all known outputs are wanted.
+	history bool
+
+	// behind says that the chain was not followed to the tip.
+	behind bool
+
 	// state is the state at that tip.
 	state *Snapshot
 
 	// listed are all outputs that lnd lists as unspent.
-	listed []*lnwallet.Utxo
+	listed map[wire.OutPoint]bool
 
 	// unspent are the outputs to add to these.
 	unspent []standing
@@ -69,14 +77,15 @@ type answer struct {
 	wallet *walletTxs
 }
 
-// silent says whether lnd's own answers stand for every script.
+// silent says whether there is nothing to stand for: no address is in place,
+// and none was covered.
 func (v *View) silent() bool {
-	state := v.state.Load()
-	if state.Unproven {
+	places := v.places.Load()
+	if places == nil || len(*places) > 0 {
 		return false
 	}
-	for _, script := range state.Scripts {
-		if script.Speaks() {
+	for _, script := range v.state.Load().Scripts {
+		if script.Covered() {
 			return false
 		}
 	}
@@ -84,84 +93,150 @@ func (v *View) silent() bool {
 	return true
 }
 
-// settled computes an answer and calls ask, which asks lnd what the caller
-// wants to know, in between: the chain's tip is the same before and after. With
+// settled computes an answer: what lnd is asked by the caller, and what is to
+// be added to that. The chain's tip is the same before and after; if it never
+// rests, or the chain cannot be followed to it, the answer is provisional. With
 // history lnd's transactions are read as far back as any known output goes. The
 // caller holds the turn.
 func (v *View) settled(ctx context.Context, lnd *services, history bool,
 	ask func() error) (*answer, error) {
 
-	for range maxAttempts {
-		before, err := lnd.tip(ctx)
+	for attempt := 1; ; attempt++ {
+		tip, err := lnd.tip(ctx)
 		if err != nil {
 			return nil, err
 		}
 
-		result, err := v.answerAt(ctx, lnd, before, history, ask)
-		if errors.Is(err, errMoved) {
-			continue
+		result := &answer{
+			tip:     tip,
+			history: history,
+			behind:  attempt == maxAttempts,
 		}
-		if err != nil {
+		err = v.answerAt(ctx, lnd, result, ask)
+		switch {
+		case errors.Is(err, errMoved) && attempt < maxAttempts:
+			continue
+
+		case err != nil:
 			return nil, err
 		}
 
 		after, err := lnd.tip(ctx)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if after == before {
+
+		case after == tip || attempt == maxAttempts:
 			v.provisional.Store(result.provisional())
+			v.show(result)
 
 			return result, nil
 		}
 	}
-
-	return nil, ErrUnsettled
 }
 
 // answerAt computes the answer at a tip.
-func (v *View) answerAt(ctx context.Context, lnd *services,
-	tip chainscan.BlockStamp, history bool, ask func() error) (*answer,
-	error) {
+//
+// lnd's transactions are read first, then what the caller asks for, and that is
+// completed: whatever lnd learns of in between is in its own answer.
+func (v *View) answerAt(ctx context.Context, lnd *services, result *answer,
+	ask func() error) error {
 
 	v.mend(ctx)
-	if err := v.follow(ctx, tip); err != nil {
-		return nil, err
+	if err := v.followFor(ctx, result); err != nil {
+		return err
 	}
-	candidates, err := v.candidates(ctx, tip.Height)
-	if err != nil {
-		return nil, err
-	}
-	if err := ask(); err != nil {
-		return nil, err
-	}
-
-	result := &answer{tip: tip}
-	from := lowest(candidates)
-	if history {
-		from = min(from, earliest(v.state.Load()))
-	}
-	if err := result.ask(ctx, lnd, from); err != nil {
-		return nil, err
-	}
-
-	err = v.settlePublications(ctx, tip, result.wallet, candidates)
-	if err != nil {
-		return nil, err
-	}
-	result.state = v.state.Load()
-	result.choose(candidates)
-
-	return result, nil
-}
-
-// ask asks lnd what its wallet lists, and for its transactions from a height on.
-func (a *answer) ask(ctx context.Context, lnd *services, from int32) error {
-	var err error
-	a.listed, err = lnd.wallet.ListUnspent(ctx, 0, math.MaxInt32)
+	deposits, err := v.liveDeposits(ctx)
 	if err != nil {
 		return err
 	}
+	v.lookAbove(deposits, result)
+	candidates, err := v.candidates(
+		deposits, result.tip.Height, result.behind,
+	)
+	if err != nil {
+		return err
+	}
+	publishing := v.publishing()
+	if v.has(twoMoments) {
+		err = errors.Join(
+			ask(), result.ask(ctx, lnd, v, candidates),
+		)
+	} else {
+		err = result.ask(ctx, lnd, v, candidates)
+		if err == nil {
+			err = ask()
+		}
+	}
+	if err != nil {
+		return err
+	}
+
+	err = v.settlePublications(ctx, result.tip, result.wallet, candidates)
+	if err != nil {
+		return err
+	}
+	result.state = v.state.Load()
+	result.choose(candidates, publishing)
+
+	return nil
+}
+
+// followFor follows the chain to the tip of an answer. One that cannot be
+// followed makes the answer provisional; only the caller's leaving, or a tip
+// that is none any more, is an error.
+func (v *View) followFor(ctx context.Context, result *answer) error {
+	err := v.follow(ctx, result.tip, maxLazyBlocks)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+
+	case errors.Is(err, errMoved):
+		err = nil
+		if !result.behind {
+			return errMoved
+		}
+	}
+	if err != nil {
+		result.behind = true
+		v.lag(err)
+
+		return nil
+	}
+	if !result.behind {
+		v.lag(nil)
+	}
+
+	return nil
+}
+
+// ask asks lnd what its wallet lists and, if that lacks a candidate, for its
+// transactions from where they tell what became of it. A wallet that lists all
+// that is there is asked for no more.
+func (a *answer) ask(ctx context.Context, lnd *services, v *View,
+	candidates []standing) error {
+
+	listed, err := lnd.wallet.ListUnspent(ctx, 0, math.MaxInt32)
+	if err != nil {
+		return err
+	}
+	a.listed = outPoints(listed)
+
+	missing := slices.DeleteFunc(slices.Clone(candidates),
+		func(candidate standing) bool {
+			return a.listed[candidate.outPoint]
+		})
+	from := lowest(missing)
+	switch {
+	case a.history:
+		from = min(from, earliest(v.state.Load()))
+
+	case len(missing) == 0 && !v.waits():
+		a.wallet, err = newWalletTxs(nil)
+
+		return err
+	}
+
 	txs, err := lnd.client.ListTransactions(ctx, from, -1)
 	if err != nil {
 		return err
@@ -172,15 +247,20 @@ func (a *answer) ask(ctx context.Context, lnd *services, from int32) error {
 }
 
 // candidates returns every output that is unspent as far as the chain, or the
-// database, tells.
-func (v *View) candidates(ctx context.Context, tip int32) ([]standing, error) {
+// database, tells. While the chain is not followed to the tip none of them is
+// proven, and what the database holds is among them.
+func (v *View) candidates(deposits []Deposit, tip int32, behind bool) (
+	[]standing, error) {
+
 	var (
 		state      = v.state.Load()
 		candidates []standing
 	)
 	for _, output := range state.Outputs {
 		script := state.Scripts[string(output.PkScript)]
-		if output.Spend != nil || !script.Covered() {
+		if output.Spend != nil || !script.Covered() ||
+			v.has(trustsProof) {
+
 			continue
 		}
 
@@ -190,42 +270,57 @@ func (v *View) candidates(ctx context.Context, tip int32) ([]standing, error) {
 		}
 		if mature {
 			candidates = append(candidates, standing{
-				outPoint: output.OutPoint,
-				pkScript: output.PkScript,
-				value:    output.Value,
-				height:   output.Block.Height,
+				outPoint:    output.OutPoint,
+				pkScript:    output.PkScript,
+				value:       output.Value,
+				height:      output.Block.Height,
+				provisional: behind,
 			})
 		}
 	}
 
-	rows, err := v.provisionalRows(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, row := range rows {
-		if row.height > tip {
-			return nil, &TipError{
-				OutPoint: row.outPoint, Height: row.height,
-				Tip: tip,
-			}
-		}
-	}
+	rows, err := v.provisionalRows(deposits, behind)
 
-	return append(candidates, rows...), nil
+	return append(candidates, rows...), err
 }
 
-// provisionalRows returns the live rows of the scripts that lnd's wallet is
-// blind for and no scan has covered, once each.
-func (v *View) provisionalRows(ctx context.Context) ([]standing, error) {
-	state := v.state.Load()
-	if !state.anyBlind() {
-		return nil, nil
-	}
-
+// liveDeposits reads the live rows of the database.
+func (v *View) liveDeposits(ctx context.Context) ([]Deposit, error) {
 	deposits, err := v.cfg.Rows.LiveDeposits(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("unable to read the deposits of the "+
 			"database; nothing was reported: %w", err)
+	}
+
+	return deposits, nil
+}
+
+// lookAbove makes an answer provisional if a deposit confirmed above its tip:
+// the node is behind, whatever was followed.
+func (v *View) lookAbove(deposits []Deposit, result *answer) {
+	for _, deposit := range deposits {
+		height := int32(min(deposit.ConfirmationHeight, math.MaxInt32))
+		if height <= result.tip.Height || result.behind {
+			continue
+		}
+		result.behind = true
+		v.lag(&BehindError{
+			Followed: chainscan.BlockStamp{Height: height},
+			Tip:      result.tip,
+		})
+	}
+}
+
+// provisionalRows returns the live rows that nothing is proven of, once each:
+// those of scripts that no scan has covered and, while the chain is not
+// followed to the tip, those of which no block is known.
+func (v *View) provisionalRows(deposits []Deposit, behind bool) ([]standing,
+	error) {
+
+	state := v.state.Load()
+	settled := !behind && v.allCovered() && !v.has(doubtsProof)
+	if settled || behind && v.has(behindIsLess) {
+		return nil, nil
 	}
 
 	var (
@@ -233,7 +328,9 @@ func (v *View) provisionalRows(ctx context.Context) ([]standing, error) {
 		seen = make(map[wire.OutPoint]bool, len(deposits))
 	)
 	for _, deposit := range deposits {
-		if !state.blind(deposit.PkScript) || seen[deposit.OutPoint] {
+		covered := state.covers(deposit) && !v.has(doubtsProof)
+		_, known := state.Outputs[deposit.OutPoint]
+		if covered && (known || !behind) || seen[deposit.OutPoint] {
 			continue
 		}
 		seen[deposit.OutPoint] = true
@@ -256,18 +353,23 @@ func (v *View) provisionalRows(ctx context.Context) ([]standing, error) {
 	return rows, nil
 }
 
-// choose keeps the candidates that are to be added to lnd's own list.
-func (a *answer) choose(candidates []standing) {
-	listed := outPoints(a.listed)
+// choose keeps the candidates that are to be added to lnd's own list. What is
+// being published is neither gone nor spent until lnd has said so: an lnd on
+// neutrino drops it from its list while it still waits for a peer.
+func (a *answer) choose(candidates []standing,
+	publishing map[wire.OutPoint]bool) {
+
 	for _, candidate := range candidates {
 		outPoint := candidate.outPoint
-
+		switch {
 		// What lnd's wallet holds as its own is lnd's to report,
 		// absence included.
-		if listed[outPoint] || a.wallet.owns(outPoint) {
+		case a.listed[outPoint]:
 			continue
-		}
-		if a.hidden(outPoint) {
+
+		case publishing[outPoint]:
+
+		case a.wallet.owns(outPoint) || a.hidden(outPoint):
 			continue
 		}
 		a.unspent = append(a.unspent, candidate)

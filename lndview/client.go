@@ -73,8 +73,14 @@ func (c *client) completed(ctx context.Context, asked txQuery,
 	if err != nil {
 		return nil, err
 	}
+	answered := make(map[string]bool, len(txs))
+	for _, tx := range txs {
+		answered[tx.TxHash] = true
+	}
 	for _, tx := range chainTxs {
-		if !asked.wants(tx.block.Height) {
+		if answered[tx.txID.String()] ||
+			!asked.wants(tx.block.Height) {
+
 			continue
 		}
 		txs = append(txs, c.view.transaction(tx, result))
@@ -92,8 +98,8 @@ type txQuery struct {
 }
 
 // newTxQuery reads the arguments of ListTransactions as lnd does: an end of 0
-// is -1, and -1 is the mempool, above all blocks; the order of the two heights is
-// the order of the answer only (wtxmgr.RangeTransactions).
+// is -1, and -1 is the mempool, above all blocks; the order of the two heights
+// is the order of the answer only (wtxmgr.RangeTransactions).
 func newTxQuery(start, end int32,
 	opts []lndclient.ListTransactionsOption) txQuery {
 
@@ -247,7 +253,7 @@ func (v *View) transaction(tx chainTx, result *answer) lndclient.Transaction {
 		)
 	}
 	for i, out := range tx.tx.TxOut {
-		ours := result.state.speaks(out.PkScript)
+		ours := result.state.Scripts[string(out.PkScript)].Covered()
 		if ours {
 			listed.Amount += btcutil.Amount(out.Value)
 		}

@@ -6,50 +6,58 @@
 // stays without that output, on every backend. Upstream takes "not in
 // ListUnspent" for "gone", stops watching the deposit and never sweeps it at
 // its timeout. A View closes that gap, and nothing else: it answers with
-// everything it stands for or with an error, never with less.
+// everything it stands for, never with less, and fails only if lnd or the
+// embedded daemon's database cannot be asked.
 //
-// # When it speaks
+// # What is proven
 //
-// For each script the Ledger holds one record.
+// That lnd's wallet sees all that was ever paid to an address is proven by a
+// scan of the chain from the birthday, and by nothing else. A missing memory of
+// ours proves nothing: lnd can have been rebuilt, or its wallet reset, out of
+// our sight; the ledger can be lost, or of yesterday; another owner can have
+// been here.
 //
-//   - No record, or a script that lnd's wallet knew already when it was
-//     imported: lnd's own answer stands, absence included. Replaced and reorged
-//     deposits behave as with upstream.
-//   - Blind: from the moment the intent to import is saved, and for good once
-//     the import turned out to be new. An intent that was saved twice without
-//     an outcome counts as new: the first import may have been ours, and lnd
-//     would then answer "known" although it looked at no block.
-//   - Blind as well: from the moment a recovery saves its intent to import, known
-//     or not. Whoever lost the ledger with the rest of a directory cannot tell
-//     whether the script is known because an earlier recovery imported it.
-//   - Covered: blind, and a scan from the birthday was published. What the scan
-//     proved stays ours to report until it is spent.
+//   - Covered: a scan from the birthday was published. From then on the chain
+//     tells, followed by us block by block, whatever becomes of lnd.
+//   - Unproven: every other address in place. Every live row of the embedded
+//     daemon's database that lnd neither lists nor owns is then reported as
+//     provisionally unspent.
 //
-// While a script is blind and not covered, every live row of the embedded
-// daemon's database that lnd does not list is reported as provisionally
-// unspent. Provisional names those rows, so that calls which would spend them
-// can be refused. Reporting too much for a while leaves at worst a stuck row;
-// too little makes upstream settle the deposit's fate for good.
+// Provisional names those rows, so that calls which would spend them can be
+// refused. Whose lnd lists or owns every row is refused nothing. Reporting too
+// much for a while leaves at worst a stuck row; too little makes upstream
+// settle the deposit's fate for good.
 //
-// Publish ends this for the scripts the scan tested. A row is from then on what
-// the chain says: an unspent output is reported with the height of its block; a
-// spent one is not reported; one that is not on the chain at all is not
-// reported by us, and lnd, which watches the script since the import, lists it
-// by itself as soon as it confirms.
+// Of a covered address a row is what the chain says: an unspent output is
+// reported with the height of its block; a spent one is not reported; one that
+// is not on the chain at all is not reported by us, and lnd lists it by itself.
 //
-// Whatever lnd's wallet holds as an output of its own, because it learned of it
-// after all, is lnd's to report: lnd's entry stands when it lists the output,
-// and its absence stands when it does not.
+// Whatever lnd's wallet holds as an output of its own is lnd's to report: lnd's
+// entry stands when it lists the output, and its absence stands when it does
+// not. The one exception is what it is just being asked to spend: an lnd on
+// neutrino drops that from its list while it still waits for a peer to take the
+// transaction, and may refuse it in the end.
+//
+// # How an answer is put together
+//
+// lnd is asked what its wallet lists, then, if that lacks something, for its
+// transactions, then what the caller wants to know; and that is completed. So
+// whatever lnd learns of in between is in its own answer, and nothing is told
+// twice. The tip of the chain is read before and after.
 //
 // # What it follows
 //
 // From the published tip on, the View walks each new block and records the
-// spends of the outputs it stands for, and new outputs of covered scripts. This
-// happens inside the calls, one at a time, up to exactly the tip that lnd
-// reports; an answer holds at one tip, which is read before and after lnd's
-// wallet is asked. A reorg removes what was found above the last common block
-// and walks again. A call that would have to walk too many blocks keeps what it
-// walked and fails with *BehindError; the next call goes on from there.
+// spends of the outputs it stands for, and new outputs of covered addresses.
+// This happens inside the calls, a limited number of blocks in each, up to the
+// tip that lnd reports. A reorg removes what was found above the last common
+// block. A tip that is lower and contradicts nothing is that of a node that is
+// catching up: nothing is forgotten.
+//
+// While the chain cannot be followed to the tip (too many blocks at once,
+// blocks that are not to be had, a node that is behind, a tip that never rests)
+// the answer is provisional: all that was unspent as far as the chain was
+// followed, and every live row of which no block is known.
 //
 // # When a spend hides an output
 //

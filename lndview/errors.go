@@ -9,11 +9,6 @@ import (
 )
 
 var (
-	// ErrUnsettled is returned when the chain's tip moved during every
-	// attempt to compute one answer. The next call tries again.
-	ErrUnsettled = errors.New("the tip of the chain keeps moving; " +
-		"nothing was reported, try again")
-
 	// ErrPaged is returned by ListTransactions if the caller asks for a
 	// page of the list while outputs are added to it.
 	ErrPaged = errors.New("a list of transactions that is completed from " +
@@ -51,8 +46,9 @@ func (e *LedgerError) Unwrap() error {
 	return e.Err
 }
 
-// BehindError says that the chain has not been followed to lnd's tip yet. What
-// was followed is kept.
+// BehindError says that the chain has not been followed to lnd's tip yet, or
+// that the tip is below what was followed, on the same chain. What was followed
+// is kept.
 type BehindError struct {
 	// Followed is the last block that was walked.
 	Followed chainscan.BlockStamp
@@ -61,11 +57,20 @@ type BehindError struct {
 	Tip chainscan.BlockStamp
 }
 
+// NodeIsBehind says whether lnd's node is below what was followed.
+func (e *BehindError) NodeIsBehind() bool {
+	return e.Followed.Height > e.Tip.Height
+}
+
 // Error implements error.
 func (e *BehindError) Error() string {
+	if e.NodeIsBehind() {
+		return fmt.Sprintf("lnd's node is at block %d and catches up "+
+			"to %d", e.Tip.Height, e.Followed.Height)
+	}
+
 	return fmt.Sprintf("still reading the blocks since the last start: at "+
-		"%d of %d; nothing was reported, the next call goes on from "+
-		"there", e.Followed.Height, e.Tip.Height)
+		"%d of %d", e.Followed.Height, e.Tip.Height)
 }
 
 // ChainError says that a block could not be read, so that the chain cannot be
@@ -80,33 +85,13 @@ type ChainError struct {
 
 // Error implements error.
 func (e *ChainError) Error() string {
-	return fmt.Sprintf("block %d cannot be read from the node, so that "+
-		"nothing was reported: %v", e.Height, e.Err)
+	return fmt.Sprintf("block %d cannot be read from the node: %v",
+		e.Height, e.Err)
 }
 
 // Unwrap returns the cause.
 func (e *ChainError) Unwrap() error {
 	return e.Err
-}
-
-// TipError says that lnd's chain ends below the height at which a deposit
-// confirmed according to the embedded daemon's database.
-type TipError struct {
-	// OutPoint is the deposit.
-	OutPoint wire.OutPoint
-
-	// Height is its height.
-	Height int32
-
-	// Tip is the height of lnd's tip.
-	Tip int32
-}
-
-// Error implements error.
-func (e *TipError) Error() string {
-	return fmt.Sprintf("lnd is at block %d, below the height %d of "+
-		"deposit %v; nothing was reported until lnd has caught up", e.Tip,
-		e.Height, e.OutPoint)
 }
 
 // FundingError says that the transaction that made a deposit was not found near

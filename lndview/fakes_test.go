@@ -46,13 +46,21 @@ type fakeChain struct {
 
 	// reads counts the blocks handed out.
 	reads int
+
+	// ids and hashes are those of transactions and blocks, computed once.
+	ids    map[*wire.MsgTx]chainhash.Hash
+	hashes map[*wire.MsgBlock]chainhash.Hash
 }
 
 var _ chainscan.Source = (*fakeChain)(nil)
 
 // newFakeChain returns a chain with a number of empty blocks.
 func newFakeChain(blocks int) *fakeChain {
-	c := &fakeChain{known: make(map[chainhash.Hash][]byte)}
+	c := &fakeChain{
+		known:  make(map[chainhash.Hash][]byte),
+		ids:    make(map[*wire.MsgTx]chainhash.Hash),
+		hashes: make(map[*wire.MsgBlock]chainhash.Hash),
+	}
 	c.mineEmpty(blocks)
 
 	return c
@@ -139,9 +147,25 @@ func (c *fakeChain) tip() chainscan.BlockStamp {
 
 // stamp names the block at a height. The caller holds the lock.
 func (c *fakeChain) stamp(height int) chainscan.BlockStamp {
-	return chainscan.BlockStamp{
-		Height: int32(height), Hash: c.best[height].BlockHash(),
+	block := c.best[height]
+	hash, ok := c.hashes[block]
+	if !ok {
+		hash = block.BlockHash()
+		c.hashes[block] = hash
 	}
+
+	return chainscan.BlockStamp{Height: int32(height), Hash: hash}
+}
+
+// id returns the hash of a transaction of the chain. The caller holds the lock.
+func (c *fakeChain) id(tx *wire.MsgTx) chainhash.Hash {
+	id, ok := c.ids[tx]
+	if !ok {
+		id = tx.TxHash()
+		c.ids[tx] = id
+	}
+
+	return id
 }
 
 // scan walks the whole chain for a script: the oracle of the tests.
@@ -161,7 +185,7 @@ func (c *fakeChain) scan(pkScript []byte) *chainscan.Result {
 					continue
 				}
 				o.Spend = &chainscan.Spend{
-					TxID:       tx.TxHash(),
+					TxID:       c.id(tx),
 					InputIndex: uint32(i),
 					Block:      c.stamp(height),
 					SpendingTx: rawTx(tx),
@@ -172,7 +196,7 @@ func (c *fakeChain) scan(pkScript []byte) *chainscan.Result {
 					continue
 				}
 				op := wire.OutPoint{
-					Hash: tx.TxHash(), Index: uint32(i),
+					Hash: c.id(tx), Index: uint32(i),
 				}
 				outputs[op] = &chainscan.Output{
 					OutPoint:  op,
@@ -221,7 +245,7 @@ func (c *fakeChain) BlockHash(ctx context.Context, height int32) (
 		return chainhash.Hash{}, errNoBlock
 	}
 
-	return c.best[height].BlockHash(), ctx.Err()
+	return c.stamp(int(height)).Hash, ctx.Err()
 }
 
 // Block is part of chainscan.Source.
@@ -396,7 +420,7 @@ func (w *fakeWalletKit) ListUnspent(ctx context.Context, minConfs,
 	for outPoint, native := range w.native {
 		var confs int64
 		if native.height > 0 {
-			confs = int64(tip - native.height + 1)
+			confs = int64(max(tip-native.height+1, 1))
 		}
 		if confs < int64(request.MinConfs) ||
 			confs > int64(request.MaxConfs) ||

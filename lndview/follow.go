@@ -12,8 +12,9 @@ import (
 
 const (
 	// maxLazyBlocks is the number of blocks that one call of the embedded
-	// daemon walks at the most, a week of them. CatchUp walks all.
-	maxLazyBlocks = 1_008
+	// daemon, or one turn of CatchUp, walks at the most: a day of them, a
+	// few seconds of time. Nobody is kept waiting for longer.
+	maxLazyBlocks = 144
 
 	// followBatch is the number of blocks that are fetched at once and
 	// stored in one transaction. It bounds the memory: a block has at most
@@ -25,17 +26,18 @@ const (
 	maxReorgs = 8
 )
 
-// CatchUp follows the chain to lnd's tip, however many blocks that takes. The
-// daemon calls it before it starts the embedded one, whose calls walk a limited
-// number of blocks each. What was followed is kept if the context ends.
+// CatchUp follows the chain to lnd's tip, however many blocks that takes, and
+// lets calls of the embedded daemon in between, which walk a limited number of
+// blocks each. What was followed is kept if the context ends. A node that is
+// behind what was followed is a *BehindError.
 func (v *View) CatchUp(ctx context.Context) error {
 	for moved := 0; moved < maxAttempts; {
 		err := v.catchUpOnce(ctx)
 
 		var behind *BehindError
 		switch {
-		case errors.As(err, &behind):
-			log.Infof("Followed the chain to block %d of %d",
+		case errors.As(err, &behind) && !behind.NodeIsBehind():
+			log.Debugf("Followed the chain to block %d of %d",
 				behind.Followed.Height, behind.Tip.Height)
 
 		case errors.Is(err, errMoved):
@@ -46,7 +48,7 @@ func (v *View) CatchUp(ctx context.Context) error {
 		}
 	}
 
-	return ErrUnsettled
+	return errMoved
 }
 
 // catchUpOnce follows the chain by as many blocks as one call may.
@@ -61,15 +63,17 @@ func (v *View) catchUpOnce(ctx context.Context) error {
 		return &ChainError{Err: err}
 	}
 
-	return v.follow(ctx, tip)
+	return v.follow(ctx, tip, maxLazyBlocks)
 }
 
 // follow makes a block the last followed one, by rolling back what left the
-// best chain and walking what is missing. It does nothing while no script is
-// covered. The caller holds the turn. It returns errMoved if the block is not
-// on the best chain any more.
-func (v *View) follow(ctx context.Context, to chainscan.BlockStamp) error {
-	budget := maxLazyBlocks
+// best chain and walking what is missing, within a budget. It does nothing
+// while no script is covered. The caller holds the turn. It returns errMoved if
+// the block is not on the best chain any more, and a *BehindError if the budget
+// is used up, or the block is below what was followed, on the same chain.
+func (v *View) follow(ctx context.Context, to chainscan.BlockStamp,
+	budget int) error {
+
 	for range maxReorgs {
 		cursor, ok := v.state.Load().Cursor()
 		if !ok || cursor == to {
@@ -117,12 +121,13 @@ func (v *View) rollBack(ctx context.Context, to chainscan.BlockStamp) error {
 		}
 	}
 
-	fork, err := v.forkPoint(ctx, state, to)
-	if err != nil {
+	fork, contradicted, err := v.forkPoint(ctx, state, to)
+	switch {
+	case err != nil:
 		return err
-	}
-	if fork == cursor {
-		return nil
+
+	case !contradicted:
+		return &BehindError{Followed: cursor, Tip: to}
 	}
 	log.Warnf("Reorg: block %d (%v) left the best chain, rolling back to "+
 		"block %d", cursor.Height, cursor.Hash, fork.Height)
@@ -143,22 +148,28 @@ func (v *View) onBestChain(ctx context.Context,
 }
 
 // forkPoint returns the highest known block of the best chain that is not above
-// a given one. If every known block left the best chain it is the block before
-// the lowest birthday, below which nothing is known.
+// a given one, and whether the best chain has another block where a higher one
+// is known: a chain that merely ends lower takes nothing back. If every known
+// block left the best chain it is the block before the lowest birthday, below
+// which nothing is known.
 func (v *View) forkPoint(ctx context.Context, state *Snapshot,
-	to chainscan.BlockStamp) (chainscan.BlockStamp, error) {
+	to chainscan.BlockStamp) (chainscan.BlockStamp, bool, error) {
 
+	contradicted := false
 	for _, block := range knownBlocks(state) {
 		if block.Height > to.Height {
 			continue
 		}
 		best, err := v.onBestChain(ctx, block)
-		if err != nil {
-			return chainscan.BlockStamp{}, err
+		if err != nil || best {
+			contradicted = contradicted || v.has(lowerIsReorg)
+
+			return block, contradicted, err
 		}
-		if best {
-			return block, nil
-		}
+		contradicted = true
+	}
+	if !contradicted && !v.has(lowerIsReorg) {
+		return chainscan.BlockStamp{}, false, nil
 	}
 
 	height := to.Height
@@ -171,12 +182,12 @@ func (v *View) forkPoint(ctx context.Context, state *Snapshot,
 
 	hash, err := v.cfg.Chain.BlockHash(ctx, height)
 	if err != nil {
-		return chainscan.BlockStamp{}, &ChainError{
+		return chainscan.BlockStamp{}, false, &ChainError{
 			Height: height, Err: err,
 		}
 	}
 
-	return chainscan.BlockStamp{Height: height, Hash: hash}, nil
+	return chainscan.BlockStamp{Height: height, Hash: hash}, true, nil
 }
 
 // knownBlocks returns the blocks whose hashes the state holds, from the highest

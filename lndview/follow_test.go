@@ -2,13 +2,11 @@ package lndview_test
 
 import (
 	"context"
-	"math/rand"
 	"sync"
 	"testing"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
-	"github.com/looprecovery/looprecovery/chainscan"
 	"github.com/looprecovery/looprecovery/lndview"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -100,83 +98,85 @@ func TestStaleScan(t *testing.T) {
 	h.sees(kept)
 }
 
-// TestLowerTip checks that an answer holds at lnd's tip also while lnd is
-// behind what was followed, whether the blocks above are the same when they
-// come back or others.
+// TestLowerTip checks that a node that is behind on the same chain takes
+// nothing back, not even a spend above its tip: what was proven stays, and is
+// not proven again. A node on another chain takes back what that lacks.
 func TestLowerTip(t *testing.T) {
 	for name, back := range map[string]bool{
 		"the same blocks": true, "others": false,
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newBlind(t)
+			h, _ := newGuarded(t)
+			kept := h.deposit(2_000)
 			deposit := h.deposit(1_000)
 			h.scanned("run")
-			spend := h.spend(deposit)
-			h.chain.mine(spend)
+			h.chain.mine(h.spend(deposit))
 			h.chain.mineEmpty(2)
-			h.sees()
+			h.sees(kept)
+			followed := *h.view.Status().Followed
 
-			// The spend is below the tip that lnd is at, then
-			// above it.
 			above := h.chain.best
-			h.chain.disconnect(2)
-			h.sees()
-			require.Equal(t, h.chain.tip(),
-				*h.view.Status().Followed)
-
-			h.chain.disconnect(1)
-			h.sees(deposit)
-			require.EqualValues(t, 1, h.unspent()[0].Confirmations)
-			require.Equal(t, h.chain.tip(),
-				*h.view.Status().Followed)
-			require.Zero(t, h.view.Status().Spent)
-
+			for range 3 {
+				h.chain.disconnect(1)
+				h.sees(kept)
+				require.Equal(t, followed,
+					*h.view.Status().Followed)
+				require.Error(t, h.cosigns(clientKey))
+			}
+			reads := h.chain.reads
 			if back {
 				h.chain.best = above
-				h.sees()
-				require.Equal(t, 1, h.view.Status().Spent)
+				h.sees(kept)
+				require.NoError(t, h.cosigns(clientKey))
+				require.Equal(t, reads, h.chain.reads)
 
 				return
 			}
-			h.chain.mineEmpty(3)
-			h.sees(deposit)
-			require.EqualValues(t, 4, h.unspent()[0].Confirmations)
+			h.chain.mineEmpty(4)
+			h.sees(deposit, kept)
+			require.NoError(t, h.cosigns(clientKey))
 		})
 	}
 }
 
 // TestBehind checks that a long time offline is made up for in steps that are
-// kept, each of which reports nothing, or at once before the daemon starts.
+// kept and keep nobody waiting. Until it is, every deposit is there, and none
+// can be spent.
 func TestBehind(t *testing.T) {
-	offline := func(t *testing.T) (*harness, wire.OutPoint) {
-		h := newBlind(t)
+	offline := func(t *testing.T) (*harness, wire.OutPoint, wire.OutPoint) {
+		h, _ := newGuarded(t)
 		spent, kept := h.deposit(1_000), h.deposit(2_000)
 		h.scanned("run")
 		h.chain.mine(h.spend(spent))
-		h.chain.mineEmpty(2_500)
+		h.chain.mineEmpty(400)
 
-		return h, kept
+		return h, spent, kept
 	}
 
 	t.Run("in steps", func(t *testing.T) {
-		h, kept := offline(t)
+		h, spent, kept := offline(t)
+
+		// A row of which nobody has walked the block yet.
+		young := h.deposit(3_000)
+		h.row(young, 3_000, int64(h.chain.height()))
+		h.row(spent, 1_000, int64(startHeight))
 		var followed int32
 		for range 2 {
-			_, err := h.seen.WalletKit.ListUnspent(
-				t.Context(), 0, 0,
-			)
+			h.sees(kept, young)
 			var behind *lndview.BehindError
-			require.ErrorAs(t, err, &behind)
+			require.ErrorAs(t, h.view.Status().Lagging, &behind)
 			require.Greater(t, behind.Followed.Height, followed)
 			require.Equal(t, h.chain.tip(), behind.Tip)
+			require.Error(t, h.cosigns(clientKey))
 			followed = behind.Followed.Height
-			h.restart()
 		}
-		h.sees(kept)
+		h.sees(kept, young)
+		require.NoError(t, h.view.Status().Lagging)
+		require.NoError(t, h.cosigns(clientKey))
 	})
 
 	t.Run("at once", func(t *testing.T) {
-		h, kept := offline(t)
+		h, _, kept := offline(t)
 		require.NoError(t, h.view.CatchUp(t.Context()))
 		reads := h.chain.reads
 		h.sees(kept)
@@ -240,15 +240,18 @@ func TestReorgBetweenReads(t *testing.T) {
 	h.sees(deposit)
 }
 
-// TestRestlessChain checks that no answer is given while the tip never rests.
+// TestRestlessChain checks that everybody gets an answer while the tip never
+// rests, and nobody takes it for proven.
 func TestRestlessChain(t *testing.T) {
 	h := newBlind(t)
-	h.deposit(1_000)
+	deposit := h.deposit(1_000)
 	h.scanned("run")
 	h.lnd.hook("ListUnspent", func() { h.chain.mineEmpty(1) })
-
-	_, err := h.seen.WalletKit.ListUnspent(t.Context(), 0, 0)
-	require.ErrorIs(t, err, lndview.ErrUnsettled)
+	h.sees(deposit)
+	require.Equal(t, 1, h.view.Status().Provisional)
+	h.lnd.hook("ListUnspent", nil)
+	h.sees(deposit)
+	require.Zero(t, h.view.Status().Provisional)
 }
 
 // TestNeverLess checks that whatever fails, the answer is an error and not a
@@ -266,9 +269,6 @@ func TestNeverLess(t *testing.T) {
 		}},
 		"tip": {fail: func(h *harness, err error) {
 			h.lnd.fail("GetBestBlock", err)
-		}},
-		"blocks": {fail: func(h *harness, err error) {
-			h.chain.err = err
 		}},
 		"rows": {blind: true, fail: func(h *harness, err error) {
 			h.rows.err = err
@@ -299,7 +299,24 @@ func TestNeverLess(t *testing.T) {
 	}
 }
 
-// TestWrongBlock checks that bytes which are not the block are refused.
+// TestNoBlocks checks that a node that does not give its blocks takes nothing
+// away: what was proven is reported as it was, provisionally.
+func TestNoBlocks(t *testing.T) {
+	h, _ := newGuarded(t)
+	deposit := h.deposit(1_000)
+	h.scanned("run")
+	h.chain.mine(h.spend(deposit))
+	h.chain.err = errDown
+	h.sees(deposit)
+	require.ErrorIs(t, h.view.Status().Lagging, errDown)
+	require.Error(t, h.cosigns(clientKey))
+
+	h.chain.err = nil
+	h.sees()
+	require.NoError(t, h.cosigns(clientKey))
+}
+
+// TestWrongBlock checks that bytes which are not the block prove nothing.
 func TestWrongBlock(t *testing.T) {
 	for name, corrupt := range map[string]func([]byte) []byte{
 		"header": func(raw []byte) []byte {
@@ -324,11 +341,9 @@ func TestWrongBlock(t *testing.T) {
 			h.chain.mine(h.spend(deposit))
 			h.chain.corrupt = corrupt
 
-			_, err := h.seen.WalletKit.ListUnspent(
-				t.Context(), 0, 0,
-			)
+			h.sees(deposit)
 			var chainErr *lndview.ChainError
-			require.ErrorAs(t, err, &chainErr)
+			require.ErrorAs(t, h.view.Status().Lagging, &chainErr)
 			require.Equal(t, h.chain.height(), chainErr.Height)
 		})
 	}
@@ -370,73 +385,6 @@ func TestWaitingCanBeCancelled(t *testing.T) {
 	h.sees()
 }
 
-// TestRandomHistory compares the answers with a walk of the whole chain while
-// deposits, spends, reorgs and restarts happen in any order.
-func TestRandomHistory(t *testing.T) {
-	for seed := range int64(8) {
-		h := newBlind(t)
-		h.chain.disconnect(startHeight - 10)
-		h.scanned("run")
-		random := rand.New(rand.NewSource(seed))
-		for range 150 {
-			h.randomStep(random)
-
-			wanted := []wire.OutPoint{}
-			for _, output := range h.chain.scan(static).Outputs {
-				if output.Spend == nil {
-					wanted = append(wanted, output.OutPoint)
-				}
-			}
-			h.sees(wanted...)
-			h.checkHeights()
-		}
-	}
-}
-
-// randomStep lets something happen.
-func (h *harness) randomStep(random *rand.Rand) {
-	unspent := h.chain.scan(static).Outputs
-	switch action := random.Intn(10); {
-	case action < 3:
-		h.deposit(int64(1_000 + random.Intn(1_000)))
-
-	case action < 6 && len(unspent) > 0:
-		output := unspent[random.Intn(len(unspent))]
-		if output.Spend == nil {
-			change := h.spend(output.OutPoint)
-			change.AddTxOut(wire.NewTxOut(int64(h.number), static))
-			h.chain.mine(change)
-		}
-
-	case action < 8:
-		depth := min(random.Intn(30), int(h.chain.height())-5)
-		h.chain.disconnect(depth)
-		h.chain.mineEmpty(random.Intn(3))
-
-	case action < 9:
-		h.restart()
-
-	default:
-		h.chain.mineEmpty(random.Intn(40))
-	}
-}
-
-// checkHeights checks the confirmations of every output against the chain.
-func (h *harness) checkHeights() {
-	h.t.Helper()
-
-	heights := make(map[wire.OutPoint]chainscan.BlockStamp)
-	for _, output := range h.chain.scan(static).Outputs {
-		heights[output.OutPoint] = output.Block
-	}
-	for _, utxo := range h.unspent() {
-		require.EqualValues(
-			h.t, h.chain.height()-heights[utxo.OutPoint].Height+1,
-			utxo.Confirmations,
-		)
-	}
-}
-
 // TestConcurrentUse lets everything happen at the same time; the race detector
 // judges.
 func TestConcurrentUse(t *testing.T) {
@@ -474,7 +422,9 @@ func TestConcurrentUse(t *testing.T) {
 			return h.view.Publish(ctx, string(rune('a'+i)),
 				[][]byte{static}, result)
 		},
-		func(int) error { return h.view.ImportDone(ctx, static, true) },
+		func(int) error {
+			return h.view.InPlace(ctx, [][]byte{static})
+		},
 	} {
 		group.Go(func() {
 			for i := range 20 {

@@ -9,6 +9,7 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightninglabs/lndclient"
+	"github.com/lightningnetwork/lnd/keychain"
 	"github.com/lightningnetwork/lnd/lnwallet"
 	"github.com/looprecovery/looprecovery/lndview"
 	"github.com/stretchr/testify/require"
@@ -45,11 +46,14 @@ type harness struct {
 	view *lndview.View
 	seen *lndclient.GrpcLndServices
 
+	// keys are the client keys that the View knows.
+	keys []keychain.KeyDescriptor
+
 	// number makes every transaction different.
 	number uint32
 }
 
-// newHarness returns a View for an empty wallet that is told nothing yet.
+// newHarness returns a View for an empty wallet and the address in place.
 func newHarness(t *testing.T) *harness {
 	chain := newFakeChain(startHeight)
 	h := &harness{
@@ -64,12 +68,10 @@ func newHarness(t *testing.T) *harness {
 	return h
 }
 
-// newBlind returns a View for a wallet that is blind for the static address.
+// newBlind returns a View for a wallet that sees nothing of the static address,
+// which nobody knows yet.
 func newBlind(t *testing.T) *harness {
-	h := newHarness(t)
-	h.imported(static, true)
-
-	return h
+	return newHarness(t)
 }
 
 // restart makes a new View on the same ledger, and a new connection.
@@ -85,17 +87,17 @@ func (h *harness) restart() {
 	})
 	require.NoError(h.t, err)
 
+	h.view.SetKeys(h.keys)
 	h.seen = h.lnd.services()
 	h.view.Decorate(h.seen)
+	_ = h.view.InPlace(h.t.Context(), [][]byte{static})
 }
 
-// imported records the import of a script.
-func (h *harness) imported(pkScript []byte, isNew bool) {
+// inPlace names the scripts of the addresses in place.
+func (h *harness) inPlace(scripts ...[]byte) {
 	h.t.Helper()
 
-	ctx := h.t.Context()
-	require.NoError(h.t, h.view.ImportIntent(ctx, pkScript))
-	require.NoError(h.t, h.view.ImportDone(ctx, pkScript, isNew))
+	require.NoError(h.t, h.view.InPlace(h.t.Context(), scripts))
 }
 
 // scanned publishes a scan of the chain as it is now.

@@ -3,7 +3,7 @@ package lndview
 import (
 	"bytes"
 	"context"
-	"errors"
+	"slices"
 
 	"github.com/looprecovery/looprecovery/chainscan"
 )
@@ -12,118 +12,90 @@ import (
 // hashes are read, so that the last common block of a reorg is found soon.
 const publishTrail = 20
 
-// ImportIntent is saved before a script is imported: from now until ImportDone
-// the wallet counts as blind for it. If it cannot be saved the error is a
-// *LedgerError: the script must not be imported then, and the wallet counts as
-// blind for it all the same, since whether lnd watches it is not known.
-func (v *View) ImportIntent(ctx context.Context, pkScript []byte) error {
-	return v.intent(ctx, pkScript, false)
-}
-
-// RecoveryIntent is ImportIntent for a recovery: the wallet counts as blind for
-// the script until a scan has ended, whatever comes of the import. That the
-// wallet knows the script may be the work of an earlier recovery, after which
-// the ledger was lost together with the rest of the directory.
-func (v *View) RecoveryIntent(ctx context.Context, pkScript []byte) error {
-	return v.intent(ctx, pkScript, true)
-}
-
-// intent saves the intent to import a script.
-func (v *View) intent(ctx context.Context, pkScript []byte,
-	blind bool) error {
-
+// InPlace names the scripts of the addresses in place. It is called at each
+// start and each reconnect to lnd, before or while the embedded daemon is given
+// its services. That lnd's wallet sees all that was ever paid to a script is
+// proven by a scan from the birthday alone, and not by any memory of ours:
+// until then every live row that lnd neither lists nor owns is provisional.
+func (v *View) InPlace(ctx context.Context, scripts [][]byte) error {
 	if err := v.take(ctx); err != nil {
 		return err
 	}
 	defer v.give()
 
-	script := v.script(pkScript)
-
-	// An intent without an outcome: the import may have been carried out,
-	// and then the next one will find the script known.
-	begun := script.Pending && !v.saving.unintended[string(pkScript)]
-	if begun || blind {
-		script.Blind = true
-	}
-	script.Pending = true
-	change := Change{Scripts: []Script{script}}
-
-	err := v.commit(ctx, change)
-	var unsaved *LedgerError
-	switch {
-	case err == nil:
-		delete(v.saving.unintended, string(pkScript))
-
-	case errors.As(err, &unsaved) && ctx.Err() == nil:
-		err = errors.Join(err, v.unintended(change, begun))
-	}
-
-	return err
-}
-
-// unintended notes that an intent to import could not be saved. Unless an
-// earlier one was begun the script was not imported by us.
-func (v *View) unintended(intent Change, begun bool) error {
-	if v.saving.unintended == nil {
-		v.saving.unintended = make(map[string]bool)
-	}
-	if !begun {
-		key := string(intent.Scripts[0].PkScript)
-		v.saving.unintended[key] = true
-	}
-
-	return v.remember(intent)
-}
-
-// ImportDone records whether the script was new to the wallet.
-func (v *View) ImportDone(ctx context.Context, pkScript []byte,
-	isNew bool) error {
-
-	if err := v.take(ctx); err != nil {
-		return err
-	}
-	defer v.give()
-
-	script := v.script(pkScript)
-	script.Pending = false
-	script.Blind = script.Blind || isNew
-	if isNew && !script.Covered() {
-		log.Warnf("lnd's wallet is blind for the static address %x "+
-			"until a scan has ended", pkScript)
-	}
-
-	return v.commit(ctx, Change{Scripts: []Script{script}})
-}
-
-// Distrust is called at each start with the scripts of the addresses in place,
-// before the embedded daemon is given its services. If a ledger before this one
-// was lost, lnd's wallet counts as blind for these scripts from now on, until a
-// scan has ended, and for no other; otherwise nothing changes.
-func (v *View) Distrust(ctx context.Context, scripts [][]byte) error {
-	if err := v.take(ctx); err != nil {
-		return err
-	}
-	defer v.give()
-
+	places := slices.Clone(scripts)
+	v.places.Store(&places)
 	if err := v.reload(ctx); err != nil {
 		return err
 	}
-	state := v.state.Load()
-	if !state.Unproven {
+	if !v.state.Load().Unproven {
 		return nil
 	}
 
-	change := Change{Named: true}
-	for _, pkScript := range scripts {
-		script := v.script(pkScript)
-		if script.Covered() {
-			continue
-		}
-		script.Blind = true
-		change.Scripts = append(change.Scripts, script)
+	return v.commit(ctx, Change{Named: true})
+}
+
+// AddPlace names the script of an address that is about to be put in place.
+func (v *View) AddPlace(ctx context.Context, pkScript []byte) error {
+	if err := v.take(ctx); err != nil {
+		return err
+	}
+	defer v.give()
+
+	var places [][]byte
+	if known := v.places.Load(); known != nil {
+		places = slices.Clone(*known)
+	}
+	if !slices.ContainsFunc(places, func(place []byte) bool {
+		return bytes.Equal(place, pkScript)
+	}) {
+		places = append(places, bytes.Clone(pkScript))
+	}
+	v.places.Store(&places)
+
+	return nil
+}
+
+// Unproven returns the scripts in place that no scan has covered.
+func (v *View) Unproven() [][]byte {
+	return v.unproven()
+}
+
+// unproven is Unproven.
+func (v *View) unproven() [][]byte {
+	places := v.places.Load()
+	if places == nil {
+		return nil
 	}
 
-	return v.commit(ctx, change)
+	var unproven [][]byte
+	state := v.state.Load()
+	for _, pkScript := range *places {
+		if !state.Scripts[string(pkScript)].Covered() {
+			unproven = append(unproven, pkScript)
+		}
+	}
+
+	return unproven
+}
+
+// allCovered says whether every address in place is known to be covered.
+func (v *View) allCovered() bool {
+	if v.has(trustsMemory) {
+		return true
+	}
+
+	return v.places.Load() != nil && len(v.unproven()) == 0
+}
+
+// lag notes why the chain is not followed to its tip, or with nil that it is.
+func (v *View) lag(err error) {
+	if err == nil {
+		v.lagging.Store(nil)
+
+		return
+	}
+	v.lagging.Store(&err)
 }
 
 // script returns the record of a script, or a new one.
@@ -137,9 +109,8 @@ func (v *View) script(pkScript []byte) Script {
 }
 
 // Publish takes over the outcome of a finished scan, outputs and spends
-// together, and ends the blindness for the given scripts. All of them must have
-// been tested by the scan. A script for which lnd's own answer stands is left
-// alone. To publish the same run again changes nothing.
+// together, and covers the given scripts. All of them must have been tested by
+// the scan. To publish the same run again changes nothing.
 func (v *View) Publish(ctx context.Context, runID string, scripts [][]byte,
 	result *chainscan.Result) error {
 
@@ -151,13 +122,15 @@ func (v *View) Publish(ctx context.Context, runID string, scripts [][]byte,
 	}
 	defer v.give()
 
-	covered := v.blindScripts(scripts, runID)
+	covered := v.newlyCovered(scripts, runID)
 	if len(covered) == 0 {
 		return nil
 	}
 
+	// What is lost of it is proven again.
+	_ = v.reload(ctx)
 	change := v.publication(ctx, covered, result)
-	if err := v.commit(ctx, change); err != nil {
+	if err := v.keep(ctx, change); err != nil {
 		return err
 	}
 	log.Infof("Scan %v proved %d outputs of %d scripts at block %d", runID,
@@ -166,20 +139,20 @@ func (v *View) Publish(ctx context.Context, runID string, scripts [][]byte,
 	return nil
 }
 
-// blindScripts returns those of the given scripts that lnd's wallet is blind
-// for and that the run has not covered yet, with the run entered.
-func (v *View) blindScripts(scripts [][]byte, runID string) []Script {
-	var blind []Script
+// newlyCovered returns those of the given scripts that the run has not covered
+// yet, with the run entered.
+func (v *View) newlyCovered(scripts [][]byte, runID string) []Script {
+	var covered []Script
 	for _, pkScript := range scripts {
 		script := v.script(pkScript)
-		if !v.state.Load().speaks(pkScript) || script.Run == runID {
+		if script.Run == runID {
 			continue
 		}
-		script.Blind, script.Run = true, runID
-		blind = append(blind, script)
+		script.Blind, script.Pending, script.Run = true, false, runID
+		covered = append(covered, script)
 	}
 
-	return blind
+	return covered
 }
 
 // publication returns the change that a finished scan makes. All covered

@@ -32,12 +32,10 @@ type Script struct {
 	// PkScript is the output script.
 	PkScript []byte
 
-	// Pending says that an import was begun and has no outcome yet.
-	Pending bool
-
-	// Blind says that lnd's wallet did not know the script before our
-	// import. It is never taken back.
-	Blind bool
+	// Pending and Blind are what older versions made of an import that was
+	// begun, or turned out to be new. They prove nothing; older versions
+	// speak for a script only if it is blind.
+	Pending, Blind bool
 
 	// Run is the id of the run whose scan was published last; empty if
 	// none was, and then the script is not covered.
@@ -45,11 +43,6 @@ type Script struct {
 
 	// Birthday is the height at which that scan began.
 	Birthday int32
-}
-
-// Speaks says whether anything is added to lnd's answers for the script.
-func (s Script) Speaks() bool {
-	return s.Blind || s.Pending
 }
 
 // Covered says whether the outputs of the script are known from the chain.
@@ -94,8 +87,7 @@ type Snapshot struct {
 	Publications map[chainhash.Hash]Publication
 
 	// Unproven says that a ledger before this one was lost, or cannot be
-	// read, and that nobody has named the scripts concerned yet: lnd's
-	// wallet counts as blind for every script that is not covered.
+	// read, and that the addresses in place were not named since.
 	Unproven bool
 }
 
@@ -138,7 +130,7 @@ type Change struct {
 	// Publications are stored; one that is there already is replaced.
 	Publications []Publication
 
-	// Named ends Snapshot.Unproven: Scripts holds the scripts concerned.
+	// Named ends Snapshot.Unproven.
 	Named bool
 }
 
@@ -154,8 +146,8 @@ func (s *Snapshot) Clone() *Snapshot {
 	}
 }
 
-// Doubted returns what is left of a snapshot that may lack something: lnd's
-// wallet is blind for every script, and no scan has covered any. What it claims
+// Doubted returns what is left of a snapshot that may lack something: no scan
+// has covered any script. What it claims
 // to be spent or absent is not believed; a publication that is still waited for
 // hides what it spends as long as lnd bears it out.
 func (s *Snapshot) Doubted() *Snapshot {
@@ -172,29 +164,15 @@ func (s *Snapshot) Doubted() *Snapshot {
 	return doubted
 }
 
-// speaks says whether anything is added to lnd's answers for a script.
-func (s *Snapshot) speaks(pkScript []byte) bool {
-	return s.Unproven || s.Scripts[string(pkScript)].Speaks()
-}
-
-// blind says whether lnd's wallet is blind for a script, and no scan has
-// covered it.
-func (s *Snapshot) blind(pkScript []byte) bool {
-	return s.speaks(pkScript) && !s.Scripts[string(pkScript)].Covered()
-}
-
-// anyBlind says whether there can be a script that is blind.
-func (s *Snapshot) anyBlind() bool {
-	if s.Unproven {
-		return true
-	}
-	for _, script := range s.Scripts {
-		if s.blind(script.PkScript) {
-			return true
-		}
+// covers says whether the script of a deposit is covered. The output itself,
+// where it is known, tells its script: the database does not.
+func (s *Snapshot) covers(deposit Deposit) bool {
+	pkScript := deposit.PkScript
+	if output, ok := s.Outputs[deposit.OutPoint]; ok {
+		pkScript = output.PkScript
 	}
 
-	return false
+	return s.Scripts[string(pkScript)].Covered()
 }
 
 // Cursor returns the last followed block, and whether there is one.

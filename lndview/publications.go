@@ -2,6 +2,7 @@ package lndview
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/btcsuite/btcd/wire"
@@ -32,6 +33,9 @@ func (v *View) published(ctx context.Context, tx *wire.MsgTx) {
 
 	v.inboxMu.Lock()
 	v.inbox = append(v.inbox, publication)
+	for _, in := range publication.Inputs {
+		delete(v.shown, in)
+	}
 	v.inboxMu.Unlock()
 
 	// The effect is there already, so it is saved even if the caller has
@@ -46,12 +50,82 @@ func (v *View) published(ctx context.Context, tx *wire.MsgTx) {
 	}
 }
 
+// publishes notes that lnd is asked to publish a transaction, until the
+// function that it returns is called. Its inputs count as unspent meanwhile if
+// the last answer had them: one that is published again does not come back.
+func (v *View) publishes(tx *wire.MsgTx) func() {
+	v.inboxMu.Lock()
+	defer v.inboxMu.Unlock()
+
+	var inputs []wire.OutPoint
+	for _, in := range tx.TxIn {
+		if v.shown[in.PreviousOutPoint] {
+			inputs = append(inputs, in.PreviousOutPoint)
+			v.outgoing[in.PreviousOutPoint]++
+		}
+	}
+
+	return func() {
+		v.inboxMu.Lock()
+		defer v.inboxMu.Unlock()
+
+		for _, outPoint := range inputs {
+			v.outgoing[outPoint]--
+			if v.outgoing[outPoint] == 0 {
+				delete(v.outgoing, outPoint)
+			}
+		}
+	}
+}
+
+// show notes which outputs an answer has.
+func (v *View) show(result *answer) {
+	shown := maps.Clone(result.listed)
+	for _, output := range result.unspent {
+		shown[output.outPoint] = true
+	}
+
+	v.inboxMu.Lock()
+	defer v.inboxMu.Unlock()
+
+	for _, publication := range v.inbox {
+		for _, in := range publication.Inputs {
+			delete(shown, in)
+		}
+	}
+	v.shown = shown
+}
+
+// publishing returns the outputs that lnd is being asked to spend.
+func (v *View) publishing() map[wire.OutPoint]bool {
+	v.inboxMu.Lock()
+	defer v.inboxMu.Unlock()
+
+	outPoints := make(map[wire.OutPoint]bool, len(v.outgoing))
+	if v.has(absentIsGone) {
+		return outPoints
+	}
+	for outPoint := range v.outgoing {
+		outPoints[outPoint] = true
+	}
+
+	return outPoints
+}
+
+// waits says whether there is a spend of ours that is waited for.
+func (v *View) waits() bool {
+	v.inboxMu.Lock()
+	defer v.inboxMu.Unlock()
+
+	return len(v.inbox)+len(v.state.Load().Publications) > 0
+}
+
 // concerns says whether a transaction can spend an output that the View stands
 // for. While rows of the database count, which it cannot know without waiting,
 // every transaction can.
 func (v *View) concerns(tx *wire.MsgTx) bool {
 	state := v.state.Load()
-	if state.anyBlind() {
+	if !v.allCovered() {
 		return true
 	}
 	for _, in := range tx.TxIn {

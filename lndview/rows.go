@@ -13,7 +13,7 @@ type Deposit struct {
 	OutPoint wire.OutPoint
 
 	// PkScript is the script of the static address, which the table does
-	// not hold.
+	// not hold; nil if there is more than one address.
 	PkScript []byte
 
 	// Value is the amount in satoshis.

@@ -18,14 +18,10 @@ type saving struct {
 
 	// forgotten are publications that left the state since then.
 	forgotten map[chainhash.Hash]bool
-
-	// unintended are scripts whose intent to import could not be saved, so
-	// that this process did not import them.
-	unintended map[string]bool
 }
 
-// reload reads the ledger, if that has not succeeded yet. Until it does, lnd's
-// wallet counts as blind for every script. The caller holds the turn.
+// reload reads the ledger, if that has not succeeded yet. Until it does no
+// script is covered. The caller holds the turn.
 func (v *View) reload(ctx context.Context) error {
 	if v.saving.loaded {
 		return nil
@@ -45,13 +41,6 @@ func (v *View) reload(ctx context.Context) error {
 	v.inboxMu.Lock()
 	v.inbox = append(v.inbox, learned...)
 	v.inboxMu.Unlock()
-
-	// So are scripts of which lnd could not be told.
-	for key := range v.saving.unintended {
-		script := snapshot.Scripts[key]
-		script.PkScript, script.Pending = []byte(key), true
-		snapshot.Scripts[key] = script
-	}
 
 	v.saving.loaded = true
 	v.state.Store(snapshot)

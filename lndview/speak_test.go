@@ -9,34 +9,44 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSeeingWalletIsLeftAlone checks that a user whose lnd was never lost gets
-// upstream's behaviour: a replaced or reorged deposit goes away, and nothing is
-// read from the chain.
+// TestWithoutAddress checks that a user without a static address gets lnd's own
+// answers, and that nobody is asked for anything else.
+func TestWithoutAddress(t *testing.T) {
+	h := newHarness(t)
+	h.inPlace()
+	h.rows.err, h.chain.err = errDown, errDown
+	h.lnd.fail("GetBestBlock", errDown)
+	h.lnd.fail("ListTransactions", errDown)
+	h.sees()
+	require.Equal(t, lndview.Status{}, h.view.Status())
+}
+
+// TestSeeingWalletIsLeftAlone checks that a healthy user gets upstream's
+// behaviour: a replaced or reorged deposit goes away. Of lnd no more is asked
+// than whether it lists all that is there, and a node that lost its blocks, or
+// is behind, refuses this user nothing.
 func TestSeeingWalletIsLeftAlone(t *testing.T) {
-	for name, prepare := range map[string]func(*harness){
-		"never imported": func(*harness) {},
-		"known before": func(h *harness) {
-			h.imported(static, false)
-		},
+	h, _ := newGuarded(t)
+	h.scanned("run")
+	deposit := h.pay(1_000)
+	h.row(wire.OutPoint{Hash: deposit.TxHash()}, 1_000, 0)
+	h.sees()
+
+	h.chain.mine(deposit)
+	h.learns(deposit, 0, h.chain.height())
+	h.lnd.fail("ListTransactions", errDown)
+	h.sees(wire.OutPoint{Hash: deposit.TxHash()})
+	h.lnd.fail("ListTransactions", nil)
+
+	for name, hurt := range map[string]func(){
+		"no blocks": func() { h.chain.err = errNoBlock },
+		"behind":    func() { h.chain.disconnect(1) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			h := newHarness(t)
-			prepare(h)
-			gone := h.deposit(1_000)
-			h.row(gone, 1_000, int64(h.chain.height()))
-
-			h.scanned("run")
-			h.sees()
-
-			provisional, err := h.view.Provisional(t.Context())
-			require.NoError(t, err)
-			require.Empty(t, provisional)
-
-			// A node that lost its blocks does not hurt this user.
-			h.chain.err = errNoBlock
-			h.sees()
-			require.Zero(t, h.chain.reads)
-		})
+		h.chain.mineEmpty(1)
+		hurt()
+		h.sees(wire.OutPoint{Hash: deposit.TxHash()})
+		require.NoError(t, h.cosigns(clientKey), name)
+		h.chain.err = nil
 	}
 }
 
@@ -59,11 +69,6 @@ func TestRowsStandInUntilScanned(t *testing.T) {
 	h.row(second, 2_000, int64(h.chain.height()))
 	h.row(unconfirmed, 3_000, 0)
 	h.learns(listed, 0, h.chain.height())
-
-	// A row of another address is not ours to stand for.
-	h.rows.rows = append(h.rows.rows, lndview.Deposit{
-		OutPoint: wire.OutPoint{Index: 7}, PkScript: other,
-	})
 
 	h.sees(first, second, unconfirmed)
 	for _, utxo := range h.unspent() {
@@ -88,41 +93,48 @@ func TestRowsStandInUntilScanned(t *testing.T) {
 	require.Equal(t, [][]byte{static}, h.view.Status().Blind)
 }
 
-// TestBlindFromTheIntentOn checks that a deposit does not vanish when the
-// process dies around the import.
-func TestBlindFromTheIntentOn(t *testing.T) {
-	ctx := t.Context()
-
-	h := newHarness(t)
-	row := h.deposit(1_000)
-	h.row(row, 1_000, int64(h.chain.height()))
-	h.sees()
-
-	require.NoError(t, h.view.ImportIntent(ctx, static))
-	h.sees(row)
-
-	// The process dies. The next one finds the script known: that may be
-	// the dead one's import, after which lnd looked at no block.
-	h.restart()
-	h.sees(row)
-	require.NoError(t, h.view.ImportIntent(ctx, static))
-	require.NoError(t, h.view.ImportDone(ctx, static, false))
-	h.restart()
-	h.sees(row)
+// TestNoMemoryProvesNothing checks that a deposit does not vanish whatever the
+// ledger holds or lacks: what no scan has proven is provisional.
+func TestNoMemoryProvesNothing(t *testing.T) {
+	for name, remember := range map[string]func(*harness){
+		"nothing": func(*harness) {},
+		"an import that was no news": func(h *harness) {
+			h.remember(lndview.Script{PkScript: static})
+		},
+		"an import under way": func(h *harness) {
+			h.remember(lndview.Script{
+				PkScript: static, Pending: true,
+			})
+		},
+		"another address": func(h *harness) {
+			require.NoError(h.t, h.view.Publish(
+				h.t.Context(), "run", [][]byte{other},
+				h.chain.scan(other),
+			))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t)
+			remember(h)
+			deposit := h.deposit(1_000)
+			h.row(deposit, 1_000, int64(h.chain.height()))
+			h.sees(deposit)
+			h.restart()
+			h.sees(deposit)
+			require.Equal(t, [][]byte{static},
+				h.view.Unproven())
+		})
+	}
 }
 
-// TestKnownAfterOneIntent checks that an ordinary start does not blind a wallet
-// that sees.
-func TestKnownAfterOneIntent(t *testing.T) {
-	h := newHarness(t)
-	row := h.deposit(1_000)
-	h.row(row, 1_000, int64(h.chain.height()))
+// remember puts a script in the ledger as an older version did.
+func (h *harness) remember(script lndview.Script) {
+	h.t.Helper()
 
-	for range 3 {
-		h.imported(static, false)
-		h.restart()
-		h.sees()
-	}
+	require.NoError(h.t, h.ledger.Commit(h.t.Context(), lndview.Change{
+		Scripts: []lndview.Script{script},
+	}))
+	h.restart()
 }
 
 // TestScanSettlesRows checks what becomes of the rows once a scan has ended:
@@ -171,7 +183,6 @@ func TestScanSettlesRows(t *testing.T) {
 
 	// A restart forgets nothing, and needs no new scan.
 	h.restart()
-	h.imported(static, false)
 	h.sees(unspent, unknown)
 }
 
@@ -261,7 +272,6 @@ func TestSecondLoss(t *testing.T) {
 	h.chain.mine(h.spend(first))
 	h.lnd = newFakeLnd(h.chain)
 	h.restart()
-	h.imported(static, true)
 	h.sees(second, away)
 	for _, utxo := range h.unspent() {
 		depth := map[wire.OutPoint]int64{second: 4, away: 2}
@@ -282,7 +292,7 @@ func TestTwoScripts(t *testing.T) {
 
 		t.Run(name, func(t *testing.T) {
 			h := newBlind(t)
-			h.imported(other, true)
+			h.inPlace(static, other)
 			ctx := t.Context()
 
 			first := h.deposit(1_000)
@@ -318,7 +328,7 @@ func TestTwoScripts(t *testing.T) {
 // and not from the scan: a reorg can have taken it back.
 func TestHigherScanIsCut(t *testing.T) {
 	h := newBlind(t)
-	h.imported(other, true)
+	h.inPlace(static, other)
 	require.NoError(t, h.view.Publish(
 		t.Context(), "one", [][]byte{other}, h.chain.scan(other),
 	))
@@ -405,18 +415,20 @@ func TestCoinbase(t *testing.T) {
 	h.sees(reward)
 }
 
-// TestDepositAboveTip checks that a deposit's height is not lost while a
-// rebuilt lnd is still syncing.
+// TestDepositAboveTip checks that a deposit is there, and its height is not
+// lost for good, while a rebuilt lnd's node is still catching up.
 func TestDepositAboveTip(t *testing.T) {
 	h := newBlind(t)
 	deposit := h.deposit(1_000)
 	h.row(deposit, 1_000, int64(h.chain.height()))
+	above := h.chain.best
 	h.chain.disconnect(2)
+	h.sees(deposit)
+	require.EqualValues(t, 1, h.unspent()[0].Confirmations)
 
-	_, err := h.seen.WalletKit.ListUnspent(t.Context(), 0, 0)
-	var behind *lndview.TipError
-	require.ErrorAs(t, err, &behind)
-	require.Equal(t, deposit, behind.OutPoint)
+	h.chain.best = above
+	h.chain.mineEmpty(2)
+	require.EqualValues(t, 3, h.unspent()[0].Confirmations)
 }
 
 // TestLedgerLost checks that a user who lost loopd's directory a second time,
@@ -432,8 +444,7 @@ func TestLedgerLost(t *testing.T) {
 	listed := wire.OutPoint{Hash: known.TxHash()}
 	h.sees(listed)
 
-	require.NoError(t, h.view.RecoveryIntent(t.Context(), static))
-	require.NoError(t, h.view.ImportDone(t.Context(), static, false))
+	require.NoError(t, h.view.AddPlace(t.Context(), static))
 	require.Equal(t, [][]byte{static}, h.view.Status().Blind)
 	h.row(deposit, 1_000, int64(h.chain.height()))
 	h.sees(deposit, listed)

@@ -3,6 +3,8 @@ package lndview
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/wire"
@@ -11,8 +13,9 @@ import (
 
 // Status is the View's state for the operator.
 type Status struct {
-	// Blind are the scripts that lnd's wallet is blind for and no scan has
-	// covered: their deposits are reported provisionally.
+	// Blind are the scripts in place that no scan has covered: that lnd's
+	// wallet sees all that was paid to them is not proven, and what it does
+	// not list is reported provisionally.
 	Blind [][]byte
 
 	// Covered are the scripts whose outputs are known from a scan.
@@ -37,18 +40,21 @@ type Status struct {
 	// covered.
 	Followed *chainscan.BlockStamp
 
-	// Unproven says that the ledger was lost or cannot be read, so that
-	// lnd's wallet counts as blind for every script that is not covered.
+	// Unproven says that the ledger was lost or cannot be read.
 	Unproven bool
+
+	// Lagging is why the chain was not followed to the tip of the last
+	// answer, nil if it was.
+	Lagging error
 
 	// Trouble is why the ledger cannot be read or written at the moment,
 	// so that answers rest on memory alone; nil if it can.
 	Trouble error
 }
 
-// AnyBlind says whether lnd's wallet counts as blind for a script.
+// AnyBlind says whether there is a script for which lnd's wallet may be blind.
 func (s Status) AnyBlind() bool {
-	return s.Unproven || len(s.Blind) > 0
+	return len(s.Blind) > 0
 }
 
 // Status returns the state as of the last answer. It never waits.
@@ -64,15 +70,15 @@ func (v *View) Status() Status {
 	if trouble := v.troubled.Load(); trouble != nil {
 		status.Trouble = *trouble
 	}
+	if lagging := v.lagging.Load(); lagging != nil {
+		status.Lagging = *lagging
+	}
 	for _, script := range state.Scripts {
-		switch {
-		case script.Covered():
+		if script.Covered() {
 			status.Covered = append(status.Covered, script.PkScript)
-
-		case state.blind(script.PkScript):
-			status.Blind = append(status.Blind, script.PkScript)
 		}
 	}
+	status.Blind = v.unproven()
 	for _, output := range state.Outputs {
 		if output.Spend != nil {
 			status.Spent++
@@ -89,14 +95,28 @@ func (v *View) Status() Status {
 	return status
 }
 
-// Provisional returns the outpoints of the database's rows that are reported
-// without proof: lnd's wallet neither lists nor owns them, and no scan has
-// settled them. A call that would spend one of them is to be refused. It is
-// empty once every blind script is covered.
+// Provisional returns the outpoints that are reported without proof: lnd's
+// wallet neither lists nor owns them, and no scan has settled them, or the
+// chain could not be followed to its tip. A call that would spend one of them
+// is to be refused.
 func (v *View) Provisional(ctx context.Context) ([]wire.OutPoint, error) {
-	rows, err := v.provisionalRows(ctx)
-	if err != nil || len(rows) == 0 {
+	behind := v.lagging.Load() != nil
+	if !behind && v.allCovered() && !v.has(doubtsProof) {
+		return nil, nil
+	}
+	deposits, err := v.liveDeposits(ctx)
+	if err != nil {
 		return nil, err
+	}
+	candidates, err := v.candidates(deposits, math.MaxInt32, behind)
+	if err != nil {
+		return nil, err
+	}
+	candidates = slices.DeleteFunc(candidates, func(s standing) bool {
+		return !s.provisional
+	})
+	if len(candidates) == 0 {
+		return nil, nil
 	}
 
 	seen := &answer{state: v.state.Load()}
@@ -107,16 +127,16 @@ func (v *View) Provisional(ctx context.Context) ([]wire.OutPoint, error) {
 
 	// Without a connection nothing is known to be listed or owned.
 	if lnd := v.inner.Load(); lnd != nil {
-		if err := seen.ask(ctx, lnd, lowest(rows)); err != nil {
+		if err := seen.ask(ctx, lnd, v, candidates); err != nil {
 			return nil, fmt.Errorf("unable to ask lnd which "+
 				"deposits it sees: %w", err)
 		}
 	}
-	seen.choose(rows)
+	seen.choose(candidates, nil)
 
 	var provisional []wire.OutPoint
-	for _, row := range seen.unspent {
-		provisional = append(provisional, row.outPoint)
+	for _, output := range seen.unspent {
+		provisional = append(provisional, output.outPoint)
 	}
 
 	return provisional, nil

@@ -31,9 +31,11 @@ func TestLedgerInTrouble(t *testing.T) {
 	h.chain.mineEmpty(2)
 	h.sees(stays)
 
-	// What must not be forgotten is refused meanwhile.
-	err := h.view.ImportIntent(t.Context(), other)
-	require.ErrorIs(t, err, errDown)
+	// The outcome of a scan is kept, too.
+	require.NoError(t, h.view.Publish(
+		t.Context(), "two", [][]byte{other}, h.chain.scan(other),
+	))
+	h.sees(stays)
 
 	h.ledger.fail(nil)
 	h.sees(stays)
@@ -42,50 +44,6 @@ func TestLedgerInTrouble(t *testing.T) {
 	h.restart()
 	h.sees(stays)
 	require.Equal(t, reads, h.chain.reads)
-}
-
-// TestUnsavedIntent checks that a script whose import could not be intended, and
-// so was not made, is reported as if lnd were blind for it: it may be one that
-// lnd does not watch.
-func TestUnsavedIntent(t *testing.T) {
-	h := newHarness(t)
-	deposit := h.deposit(1_000)
-	h.row(deposit, 1_000, int64(h.chain.height()))
-	h.sees()
-
-	h.ledger.fail(errDown)
-	var unsaved *lndview.LedgerError
-	err := h.view.ImportIntent(t.Context(), static)
-	require.ErrorAs(t, err, &unsaved)
-	h.sees(deposit)
-
-	require.ErrorAs(t, h.view.ImportIntent(t.Context(), static), &unsaved)
-
-	// The disk has room again, and lnd knows the script: this user's
-	// wallet was never blind.
-	h.ledger.fail(nil)
-	h.sees(deposit)
-	h.imported(static, false)
-	h.sees()
-	h.restart()
-	h.sees()
-}
-
-// TestUnreadableIntent is TestUnsavedIntent with a ledger that could not even be
-// read.
-func TestUnreadableIntent(t *testing.T) {
-	h := newHarness(t)
-	deposit := h.deposit(1_000)
-	h.row(deposit, 1_000, int64(h.chain.height()))
-	h.ledger.failLoad(errDown)
-	h.restart()
-	require.Error(t, h.view.ImportIntent(t.Context(), static))
-	h.sees(deposit)
-
-	h.ledger.failLoad(nil)
-	h.sees(deposit)
-	h.imported(static, false)
-	h.sees()
 }
 
 // TestForgottenInTrouble checks that a publication that was given up while the
@@ -128,8 +86,6 @@ func TestUnreadableLedger(t *testing.T) {
 	h.sees(proven, spent)
 	require.True(t, h.view.Status().Unproven)
 	require.ErrorIs(t, h.view.Status().Trouble, errDown)
-	require.ErrorIs(t, h.view.ImportIntent(t.Context(), static), errDown)
-
 	// A spend of ours hides its deposit all the same, and is saved later.
 	h.lnd.unlisted = true
 	h.publish(h.spend(proven))
@@ -142,29 +98,22 @@ func TestUnreadableLedger(t *testing.T) {
 	h.sees()
 }
 
-// TestLostLedger checks what a user has whose ledger was lost: the wallet
-// counts as blind, for the addresses in place once they are named, and a scan
-// ends it.
+// TestLostLedger checks what a user has whose ledger was lost: nothing is
+// proven, and a scan ends that.
 func TestLostLedger(t *testing.T) {
 	h := newHarness(t)
 	h.ledger.Lose()
-	h.restart()
 	deposit := h.deposit(1_000)
 	h.row(deposit, 1_000, int64(h.chain.height()))
-	h.sees(deposit)
-
-	require.NoError(t, h.view.Distrust(t.Context(), [][]byte{static}))
-	h.restart()
-	require.False(t, h.view.Status().Unproven)
-	require.Equal(t, [][]byte{static}, h.view.Status().Blind)
-	h.sees(deposit)
-	provisional, err := h.view.Provisional(t.Context())
-	require.NoError(t, err)
-	require.Len(t, provisional, 1)
-
-	// An address that is made later is an ordinary one.
-	h.imported(other, false)
-	require.Equal(t, [][]byte{static}, h.view.Status().Blind)
+	for range 2 {
+		h.restart()
+		require.False(t, h.view.Status().Unproven)
+		require.Equal(t, [][]byte{static}, h.view.Status().Blind)
+		h.sees(deposit)
+		provisional, err := h.view.Provisional(t.Context())
+		require.NoError(t, err)
+		require.Len(t, provisional, 1)
+	}
 
 	h.scanned("run")
 	require.Empty(t, h.view.Status().Blind)
@@ -177,8 +126,7 @@ func TestLostLedgerWithoutAddress(t *testing.T) {
 	h := newHarness(t)
 	h.ledger.Lose()
 	h.restart()
-	require.NoError(t, h.view.Distrust(t.Context(), nil))
-	h.restart()
+	h.inPlace()
 	require.Equal(t, lndview.Status{}, h.view.Status())
 	h.sees()
 }
@@ -193,7 +141,7 @@ func TestPublishedWhileLost(t *testing.T) {
 	h.scanned("run")
 	h.sees(deposit)
 
-	require.NoError(t, h.view.Distrust(t.Context(), [][]byte{static}))
+	h.inPlace(static)
 	require.Empty(t, h.view.Status().Blind)
 	h.sees(deposit)
 }

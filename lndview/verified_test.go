@@ -28,8 +28,8 @@ func (s *fakeSigner) MuSig2CreateSession(ctx context.Context,
 	return &input.MuSig2SessionInfo{}, nil
 }
 
-// cosigns makes a session with a key, as a withdrawal, a loop-in and the opening
-// of a channel do.
+// cosigns makes a session with a key, as a withdrawal, a loop-in and the
+// opening of a channel do.
 func (h *harness) cosigns(key keychain.KeyLocator) error {
 	_, err := h.seen.Signer.MuSig2CreateSession(
 		h.t.Context(), input.MuSig2Version100RC2, &key, nil,
@@ -43,9 +43,10 @@ func newGuarded(t *testing.T) (*harness, *btcec.PublicKey) {
 	private, err := btcec.NewPrivateKey()
 	require.NoError(t, err)
 	h := newBlind(t)
-	h.view.SetKeys([]keychain.KeyDescriptor{{
+	h.keys = []keychain.KeyDescriptor{{
 		KeyLocator: clientKey, PubKey: private.PubKey(),
-	}})
+	}}
+	h.view.SetKeys(h.keys)
 
 	return h, private.PubKey()
 }

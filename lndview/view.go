@@ -34,6 +34,9 @@ type Config struct {
 type View struct {
 	cfg Config
 
+	// mutant is the fault that a test has put in, or 0.
+	mutant mutant
+
 	// turn holds a token while nobody computes an answer or changes the
 	// state. A mutex would not let a waiting call be cancelled.
 	turn chan struct{}
@@ -56,16 +59,27 @@ type View struct {
 	// inner are the services that were decorated last.
 	inner atomic.Pointer[services]
 
-	// provisional is the number of provisional rows of the last answer.
+	// provisional is the number of provisional rows of the last answer,
+	// and lagging why the chain was not followed to its tip, nil if it was.
 	provisional atomic.Int32
+	lagging     atomic.Pointer[error]
+
+	// places are the output scripts of the addresses in place, nil as long
+	// as nobody has named them.
+	places atomic.Pointer[[][]byte]
 
 	// located are funding transactions of provisional rows that were
 	// found. It belongs to the holder of the turn.
 	located map[wire.OutPoint]chainTx
 
-	// inboxMu guards inbox: publications that the state does not hold yet.
-	inboxMu sync.Mutex
-	inbox   []Publication
+	// inboxMu guards inbox: publications that the state does not hold yet;
+	// and outgoing: how often an output is spent by transactions that lnd
+	// is being asked to publish; and shown: the outputs of the last answer
+	// that no accepted transaction spends.
+	inboxMu  sync.Mutex
+	inbox    []Publication
+	outgoing map[wire.OutPoint]int
+	shown    map[wire.OutPoint]bool
 }
 
 // services are the undecorated services of one connection.
@@ -77,7 +91,7 @@ type services struct {
 }
 
 // New returns a View with what its ledger holds. While that cannot be read,
-// lnd's wallet counts as blind for every script.
+// nothing is proven.
 func New(ctx context.Context, cfg Config) (*View, error) {
 	switch {
 	case cfg.Ledger == nil || cfg.Rows == nil || cfg.Chain == nil ||
@@ -90,6 +104,8 @@ func New(ctx context.Context, cfg Config) (*View, error) {
 		cfg:     cfg,
 		turn:    make(chan struct{}, 1),
 		located: make(map[wire.OutPoint]chainTx),
+
+		outgoing: make(map[wire.OutPoint]int),
 	}
 	v.state.Store(NewSnapshot().Doubted())
 	v.keys.Store(&map[[33]byte]keychain.KeyLocator{})

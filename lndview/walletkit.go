@@ -54,9 +54,18 @@ func (w *walletKit) ListUnspent(ctx context.Context, minConfs, maxConfs int32,
 		return nil, err
 	}
 
+	return w.complete(utxos, asked, result), nil
+}
+
+// complete adds to lnd's list what it lacks of an answer.
+func (w *walletKit) complete(utxos []*lnwallet.Utxo, asked unspentQuery,
+	result *answer) []*lnwallet.Utxo {
+
+	answered := outPoints(utxos)
 	for _, output := range result.unspent {
 		confirmations := output.confirmations(result.tip.Height)
-		if !asked.wants(confirmations) {
+		known := answered[output.outPoint] && !w.view.has(reportsTwice)
+		if known || !asked.wants(confirmations) {
 			continue
 		}
 		utxos = append(utxos, &lnwallet.Utxo{
@@ -68,7 +77,7 @@ func (w *walletKit) ListUnspent(ctx context.Context, minConfs, maxConfs int32,
 		})
 	}
 
-	return utxos, nil
+	return utxos
 }
 
 // PublishTransaction publishes a transaction. The outputs it spends are hidden
@@ -76,6 +85,8 @@ func (w *walletKit) ListUnspent(ctx context.Context, minConfs, maxConfs int32,
 func (w *walletKit) PublishTransaction(ctx context.Context, tx *wire.MsgTx,
 	label string) error {
 
+	done := w.view.publishes(tx)
+	defer done()
 	err := w.WalletKitClient.PublishTransaction(ctx, tx, label)
 	if err != nil {
 		return err

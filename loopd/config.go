@@ -49,6 +49,8 @@ type Config struct {
 type RecoveryConfig struct {
 	AutoRestore string `long:"autorestore" choice:"on" choice:"off" description:"Whether a fresh or half-lost data directory is restored from the newest matching backup before the swap client starts."`
 
+	AutoScan string `long:"autoscan" choice:"on" choice:"off" description:"Whether the chain is searched in the background for what lnd's wallet may not see of the static address; without it deposits that lnd does not list stay unverified until loop recover rescan."`
+
 	BackupDirs []string `long:"backupdir" description:"Another directory in which each backup is kept as well and looked for; can be given several times."`
 
 	MinCopies uint32 `long:"mincopies" description:"In how many of the further backup directories a backup must be durable before a new address is handed out."`
@@ -70,6 +72,7 @@ func DefaultConfig() Config {
 		Config: upstream.DefaultConfig(),
 		Recovery: RecoveryConfig{
 			AutoRestore:   "on",
+			AutoScan:      "on",
 			LookAhead:     chainscan.DefaultLookAhead,
 			CheckInterval: defaultCheckInterval,
 			KeySearch:     actions.DefaultIndexBound,

@@ -73,6 +73,7 @@ func TestConfigRefused(t *testing.T) {
 		{"--recovery.checkinterval=999ms"},
 		{"--recovery.checkinterval=-1s"},
 		{"--recovery.autorestore=maybe"},
+		{"--recovery.autoscan=maybe"},
 		{"--recovery.mincopies=1"},
 		{"--recovery.backupdir="},
 		{"--recovery.backupdir=relative/path"},

@@ -59,9 +59,15 @@ type Daemon struct {
 	database *swapdb.DB
 	tokens   *generation.Files
 
-	// journal is recovery.db, view what of it the embedded daemon is told.
+	// journal is recovery.db, view what of it the embedded daemon is told,
+	// and prover what proves what lnd's wallet sees.
 	journal *recoverydb.DB
 	view    *lndview.View
+	prover  *prover
+
+	// counter is where lnd's counter of the address's key family is to be
+	// moved to, 0 if nowhere.
+	counter atomic.Uint32
 
 	// keeper keeps the backups.
 	keeper *keeper.Keeper
@@ -161,6 +167,7 @@ func (d *Daemon) assemble() error {
 	d.deps = d.newDeps()
 	d.engine = d.newEngine()
 	d.starter = d.newStarter()
+	d.prover = d.newProver()
 	d.recovery = d.newRecoveryServer()
 
 	return nil
@@ -240,6 +247,8 @@ func (d *Daemon) work() error {
 	if err == nil {
 		d.background.Go(func() { d.keeper.Run(ctx) })
 		d.background.Go(func() { d.starter.run(ctx) })
+		d.background.Go(func() { d.watchAgain(ctx) })
+		d.background.Go(func() { d.prover.run(ctx) })
 		err = d.gate.Run(ctx)
 	}
 	if ctx.Err() != nil {

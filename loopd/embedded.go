@@ -2,11 +2,15 @@ package loopd
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	upstream "github.com/lightninglabs/loop/loopd"
+	"github.com/lightninglabs/loop/staticaddr/deposit"
 	"github.com/looprecovery/looprecovery/internal/gate"
 	"github.com/looprecovery/looprecovery/internal/swapdb"
+	"github.com/looprecovery/looprecovery/lndview"
 	"github.com/looprecovery/looprecovery/states"
 )
 
@@ -14,9 +18,9 @@ import (
 // the data.
 const holdOwner = "owner"
 
-// catchUpLimit is how long a start waits for the chain to be followed to its
-// tip.
-const catchUpLimit = time.Minute
+// settleLimit is how long a start waits for the fate of a deposit in the
+// opening of a channel.
+const settleLimit = time.Minute
 
 // embedded is one life of upstream's daemon: it starts only once.
 type embedded struct {
@@ -114,11 +118,11 @@ func (d *Daemon) startEmbedded(ctx context.Context) (*embedded, error) {
 	d.gate.Note(states.Starting)
 	d.watchBefore(ctx)
 
-	if err := d.catchUp(ctx); err != nil {
+	d.view.Decorate(lnd)
+	if err := d.settle(ctx); err != nil {
 		lnd.Close()
 		return nil, err
 	}
-	d.view.Decorate(lnd)
 	withoutAssets(lnd)
 
 	daemon := upstream.New(&d.cfg.Config, nil)
@@ -132,18 +136,47 @@ func (d *Daemon) startEmbedded(ctx context.Context) (*embedded, error) {
 	return newEmbedded(daemon, d.auth.store.takeAfter(daemon.ErrChan)), nil
 }
 
-// catchUp lets the view follow the chain before the embedded daemon asks for
-// its deposits, which it does at once: some of its parts stop it for good if
-// the answer is an error. A view that cannot is not waited for longer than
-// catchUpLimit. The only error is the end of the context.
-func (d *Daemon) catchUp(ctx context.Context) error {
-	err := tryFor(ctx, catchUpLimit, "the deposits", d.view.CatchUp)
+// settle lets the view follow the chain in the background, and waits for it
+// only if a deposit is in the opening of a channel: upstream settles the fate
+// of such a one at its start, for good, by the first answer. It waits no longer
+// than settleLimit; the answer is provisional then. The only error is the end
+// of the context.
+func (d *Daemon) settle(ctx context.Context) error {
+	d.background.Go(func() { _ = d.view.CatchUp(d.shutdown) })
+
+	err := tryFor(ctx, settleLimit, "the deposits", d.openingSettled)
 	if err != nil && ctx.Err() == nil {
-		log.Warnf("The swap client starts before the chain was " +
-			"followed to its tip")
+		log.Warnf("The swap client starts before it is proven what " +
+			"became of the deposits in the opening of a channel")
 	}
 
 	return context.Cause(ctx)
+}
+
+// openingSettled returns nil if no deposit in the opening of a channel is
+// unproven.
+func (d *Daemon) openingSettled(ctx context.Context) error {
+	deposits, err := d.database.LiveDeposits(ctx)
+	if err != nil {
+		return err
+	}
+	opening := slices.ContainsFunc(deposits, func(
+		row lndview.Deposit) bool {
+
+		return row.State == string(deposit.OpeningChannel)
+	})
+	if !opening {
+		return nil
+	}
+	if err := d.view.CatchUp(ctx); err != nil {
+		return err
+	}
+	provisional, err := d.view.Provisional(ctx)
+	if err != nil || len(provisional) == 0 {
+		return err
+	}
+
+	return fmt.Errorf("%d deposits are not proven", len(provisional))
 }
 
 // inFlight names what the embedded daemon must not be stopped in: what it says

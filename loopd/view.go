@@ -50,17 +50,19 @@ func (p *scannerPort) Result(ctx context.Context, runID string) (
 	return chainscan.Select(*cursor, outputs), nil
 }
 
-// blindNotices warns of what lnd's wallet cannot see and no scan has settled.
+// blindNotices warns while it is not proven that lnd's wallet sees everything,
+// with what is looked for and how far that has come. It does not disturb
+// whoever has all deposits of the database in lnd's wallet.
 func (d *Daemon) blindNotices() []states.Notice {
-	status := d.view.Status()
-	if !status.AnyBlind() {
+	status, proof := d.view.Status(), d.prover.status()
+	if !status.AnyBlind() || proof.quiet {
 		return nil
 	}
 
 	return []states.Notice{{
 		Warning: states.WarnWalletBlind,
-		Detail: fmt.Sprintf("%d deposits unverified",
-			status.Provisional),
+		Detail: fmt.Sprintf("%d deposits unverified%s",
+			status.Provisional, proof),
 	}}
 }
 
@@ -84,11 +86,18 @@ type visibilityPort struct {
 // A compile-time check of the port.
 var _ actions.Visibility = (*visibilityPort)(nil)
 
-// ImportIntent implements actions.Visibility.
+// ImportIntent implements actions.Visibility. Nothing is proven of the script
+// until a scan was published.
 func (p *visibilityPort) ImportIntent(ctx context.Context,
 	pkScript []byte) error {
 
-	return p.View.RecoveryIntent(ctx, pkScript)
+	return p.View.AddPlace(ctx, pkScript)
+}
+
+// ImportDone implements actions.Visibility. What the import found proves
+// nothing.
+func (p *visibilityPort) ImportDone(context.Context, []byte, bool) error {
+	return nil
 }
 
 // Publish implements actions.Visibility. The embedded daemon is told of the

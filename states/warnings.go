@@ -52,8 +52,8 @@ const (
 	// WarnTokenPending means that the token in place is not paid for.
 	WarnTokenPending Warning = "TOKEN_PENDING_FOUND"
 
-	// WarnWalletBlind means that lnd's wallet does not see what was paid
-	// to the static address before lnd was rebuilt.
+	// WarnWalletBlind means that lnd's wallet may not see all that was
+	// paid to the static address.
 	WarnWalletBlind Warning = "WALLET_BLIND"
 
 	// WarnJournalSetAside means that the journal was damaged and set
@@ -152,9 +152,11 @@ var warnings = map[Warning]Explanation{
 			"itself",
 	},
 	WarnWalletBlind: {
-		Sentence: "lnd's wallet does not see what was paid to the " +
-			"static address before lnd was rebuilt. Deposits in " +
-			"the database are shown as they were last known.",
+		Sentence: "lnd's wallet may not see all that was paid to the " +
+			"static address. The chain is searched for it in the " +
+			"background; until then deposits that lnd does not " +
+			"know are shown as they were last known and cannot " +
+			"be spent.",
 		Next: "loop recover rescan",
 	},
 	WarnJournalSetAside: {

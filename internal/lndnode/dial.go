@@ -2,6 +2,7 @@ package lndnode
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync/atomic"
 
@@ -150,18 +151,32 @@ func (n *Node) Keep(ctx context.Context) error {
 		if err := n.Connect(ctx, nil); err != nil {
 			return err
 		}
+		select {
+		case n.renewed <- struct{}{}:
+		default:
+		}
 	}
 }
+
+// errBroken says that our own connection was interrupted. gRPC would mend it by
+// itself, and nobody would know that another wallet may answer now.
+var errBroken = errors.New("the connection was interrupted")
 
 // watch returns with an error when a connection does not serve any more, or at
 // the end of the context.
 func (n *Node) watch(ctx context.Context, services *Services) error {
 	for {
 		wait, cancel := context.WithTimeout(ctx, n.interval)
-		services.ClientConn.WaitForStateChange(wait, connectivity.Ready)
+		broken := services.ClientConn.WaitForStateChange(
+			wait, connectivity.Ready,
+		)
 		cancel()
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return context.Cause(ctx)
+
+		case broken:
+			return errBroken
 		}
 
 		info, err := services.Client.GetInfo(ctx)

@@ -216,6 +216,13 @@ func TestKeepRenews(t *testing.T) {
 			after, err := node.Services()
 			require.NoError(t, err)
 			require.NotSame(t, before, after)
+
+			// Whoever has to look at lnd's wallet again is told.
+			select {
+			case <-node.Renewed():
+			case <-time.After(testTimeout):
+				require.Fail(t, "nobody was told")
+			}
 		})
 	}
 }

@@ -91,6 +91,10 @@ type Node struct {
 
 	// wanting are the missing permissions that were last warned of.
 	wanting string
+
+	// renewed has one element if our own connection was made anew since
+	// that was last looked at.
+	renewed chan struct{}
 }
 
 // New returns a node that is not connected yet. It reads no file.
@@ -113,6 +117,7 @@ func New(cfg Config) (*Node, error) {
 		params:   params,
 		interval: keepInterval,
 		identity: cfg.Identity,
+		renewed:  make(chan struct{}, 1),
 		health: await.Account{
 			Clock: cfg.Clock, Log: log, Name: "lnd",
 		},
@@ -145,6 +150,12 @@ func (n *Node) Services() (*Services, error) {
 	return nil, &states.TransientError{
 		Reason: states.LndDown, Detail: n.cfg.Host, Err: ErrNotReady,
 	}
+}
+
+// Renewed receives when our own connection broke and was made anew: lnd may
+// have been restarted, or rebuilt from its seed, meanwhile.
+func (n *Node) Renewed() <-chan struct{} {
+	return n.renewed
 }
 
 // Pinned returns the only identity key that is accepted, or false as long as no

@@ -68,11 +68,17 @@ func (d *DB) LiveDeposits(ctx context.Context) ([]lndview.Deposit, error) {
 		return nil, err
 	}
 
+	// The table does not say which address a deposit is of.
+	var pkScript []byte
+	if len(rows) == 1 {
+		pkScript = rows[0].PkScript
+	}
+
 	var live []lndview.Deposit
 	for _, row := range deposits {
 		live = append(live, lndview.Deposit{
 			OutPoint:           row.OutPoint,
-			PkScript:           rows[0].PkScript,
+			PkScript:           pkScript,
 			Value:              btcutil.Amount(row.Value),
 			ConfirmationHeight: row.ConfirmationHeight,
 			State:              string(row.GetState()),
