@@ -95,8 +95,8 @@ func TestErrorList(t *testing.T) {
 	require.Equal(t, errorTable(), string(text))
 }
 
-// TestManualIsComplete checks that every command, flag, exit code and verdict is
-// in the manual.
+// TestManualIsComplete checks that every command, flag, exit code and verdict
+// is in the manual.
 func TestManualIsComplete(t *testing.T) {
 	text, err := os.ReadFile(manual)
 	require.NoError(t, err)

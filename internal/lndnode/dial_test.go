@@ -284,8 +284,6 @@ func TestWrongLnd(t *testing.T) {
 // to be wrong, and is then held to.
 func TestForget(t *testing.T) {
 	lnd, cfg := startLnd(t)
-	lnd.Set(func(b *fakelnd.Behaviour) { b.Seed = "wrong" })
-	require.NoError(t, lnd.Restart())
 	node := newNode(t, cfg)
 	keep(t, node)
 	serves(t, node)
@@ -300,7 +298,7 @@ func TestForget(t *testing.T) {
 	pinned, _ := node.Pinned()
 	require.Equal(t, fakelnd.Identity("right"), pinned)
 
-	lnd.Set(func(b *fakelnd.Behaviour) { b.Seed = "wrong" })
+	lnd.Set(func(b *fakelnd.Behaviour) { b.Seed = "first" })
 	require.NoError(t, lnd.Restart())
 	withdrawn(t, node, states.WrongLnd)
 }

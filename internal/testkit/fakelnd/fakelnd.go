@@ -85,6 +85,7 @@ type Lnd struct {
 	mu        sync.Mutex
 	behaviour Behaviour
 	server    *grpc.Server
+	ended     chan struct{}
 	calls     map[string]int
 	secret    rootKey
 	derived   map[int32]uint32
@@ -193,12 +194,13 @@ func (l *Lnd) keyPath() string {
 // Stop ends the node at once.
 func (l *Lnd) Stop() {
 	l.mu.Lock()
-	server := l.server
+	server, ended := l.server, l.ended
 	l.server = nil
 	l.mu.Unlock()
 
 	if server != nil {
 		server.Stop()
+		<-ended
 	}
 }
 
@@ -232,10 +234,14 @@ func (l *Lnd) Restart() error {
 	chainrpc.RegisterChainKitServer(server, &chainServer{})
 	chainrpc.RegisterChainNotifierServer(server, &notifyServer{})
 
+	ended := make(chan struct{})
 	l.mu.Lock()
-	l.server = server
+	l.server, l.ended = server, ended
 	l.mu.Unlock()
-	go func() { _ = server.Serve(listener) }()
+	go func() {
+		defer close(ended)
+		_ = server.Serve(listener)
+	}()
 
 	return nil
 }

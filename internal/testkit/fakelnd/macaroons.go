@@ -9,41 +9,31 @@ import (
 	"gopkg.in/macaroon-bakery.v2/bakery"
 )
 
+// The operations that a method can ask for.
+var (
+	infoRead     = bakery.Op{Entity: "info", Action: "read"}
+	onchainRead  = bakery.Op{Entity: "onchain", Action: "read"}
+	onchainWrite = bakery.Op{Entity: "onchain", Action: "write"}
+	addressRead  = bakery.Op{Entity: "address", Action: "read"}
+	signerUse    = bakery.Op{Entity: "signer", Action: "generate"}
+)
+
 // permissions are what the methods ask for, as in lnd.
 var permissions = map[string]bakery.Op{
-	"/lnrpc.Lightning/GetInfo":         {Entity: "info", Action: "read"},
-	"/lnrpc.Lightning/ListPermissions": {Entity: "info", Action: "read"},
-	"/verrpc.Versioner/GetVersion":     {Entity: "info", Action: "read"},
-	"/walletrpc.WalletKit/ListAccounts": {
-		Entity: "onchain", Action: "read",
-	},
-	"/walletrpc.WalletKit/ImportTapscript": {
-		Entity: "onchain", Action: "write",
-	},
-	"/walletrpc.WalletKit/DeriveKey": {
-		Entity: "address", Action: "read",
-	},
-	"/walletrpc.WalletKit/DeriveNextKey": {
-		Entity: "address", Action: "read",
-	},
-	"/walletrpc.WalletKit/NextAddr": {
-		Entity: "address", Action: "read",
-	},
-	"/signrpc.Signer/DeriveSharedKey": {
-		Entity: "signer", Action: "generate",
-	},
-	"/chainrpc.ChainKit/GetBlockHash": {
-		Entity: "onchain", Action: "read",
-	},
-	"/chainrpc.ChainKit/GetBestBlock": {
-		Entity: "onchain", Action: "read",
-	},
-	"/chainrpc.ChainKit/GetBlockHeader": {
-		Entity: "onchain", Action: "read",
-	},
-	"/chainrpc.ChainNotifier/RegisterBlockEpochNtfn": {
-		Entity: "onchain", Action: "read",
-	},
+	"/lnrpc.Lightning/GetInfo":             infoRead,
+	"/lnrpc.Lightning/ListPermissions":     infoRead,
+	"/verrpc.Versioner/GetVersion":         infoRead,
+	"/walletrpc.WalletKit/ListAccounts":    onchainRead,
+	"/walletrpc.WalletKit/ImportTapscript": onchainWrite,
+	"/walletrpc.WalletKit/DeriveKey":       addressRead,
+	"/walletrpc.WalletKit/DeriveNextKey":   addressRead,
+	"/walletrpc.WalletKit/NextAddr":        addressRead,
+	"/signrpc.Signer/DeriveSharedKey":      signerUse,
+	"/chainrpc.ChainKit/GetBlockHash":      onchainRead,
+	"/chainrpc.ChainKit/GetBestBlock":      onchainRead,
+	"/chainrpc.ChainKit/GetBlockHeader":    onchainRead,
+
+	"/chainrpc.ChainNotifier/RegisterBlockEpochNtfn": onchainRead,
 }
 
 // rootKeyID is the id of the one root key.
