@@ -116,6 +116,12 @@ bench: ## Measure the scan against its bounds: walk, requests, memory.
 	@cd chainscan && ../$(BIN)/chainscan.test -test.timeout $(BENCH_TIMEOUT) \
 		-test.run 'TestBench$$' -measure
 
+.PHONY: bench-check
+bench-check: ## Hold the speed of filter matching and of the block walk to ratios of their peers.
+	@$(GO) test -c -o $(BIN)/chainscan.test ./chainscan
+	@cd chainscan && ../$(BIN)/chainscan.test -test.timeout $(BENCH_TIMEOUT) \
+		-test.run 'TestBenchCheck$$' -measure
+
 .PHONY: vectors
 vectors: ## Check the backup format's test vectors and mutants, in Go and in Python.
 	$(GO) test -count=1 -run 'Test(Vectors|SecondDecoder)$$' ./backup \

@@ -64,7 +64,7 @@ func TestBench(t *testing.T) {
 	out := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ',
 		tabwriter.AlignRight)
 	for _, measure := range []func(*testing.T, *tabwriter.Writer){
-		measureRawWalk, measureInFlight, measureScan,
+		measureRawWalk, measureInFlight, measureScan, measureFilters,
 	} {
 		measure(t, out)
 		require.NoError(t, out.Flush())
@@ -112,27 +112,17 @@ func measureRawWalk(t *testing.T, out *tabwriter.Writer) {
 // searches returns two ways to look for a number of scripts and outpoints in a
 // block that has none of them: a walk over its bytes, and decoding it.
 func searches(t *testing.T, raw []byte, known uint32) (walk, decode func()) {
-	rng := rand.New(rand.NewPCG(1, 1))
-	keys, spends := newKeySet(), newOutPointSet()
 	scripts := make(map[string]struct{})
-	points := make(map[wire.OutPoint]struct{})
 	for index := range known {
-		script := simScript(1, index)
-		keys.add([keySize]byte(script[2:]), ScriptID{Index: index})
-		scripts[string(script)] = struct{}{}
-
-		var point wire.OutPoint
-		binary.LittleEndian.PutUint64(point.Hash[:], rng.Uint64())
-		spends.add(point)
+		scripts[string(simScript(1, index))] = struct{}{}
+	}
+	points := make(map[wire.OutPoint]struct{})
+	for _, point := range knownPoints(known) {
 		points[point] = struct{}{}
 	}
 
-	w := &walker{keys: keys, spends: spends}
-	walk = func() {
-		if err := w.walk(raw, func(*rawTx) {}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	walkOne := walkFor(t, known)
+	walk = func() { walkOne(raw) }
 	decode = func() {
 		if decodeAndSearch(t, raw, scripts, points) {
 			t.Fatal("a match")
@@ -140,6 +130,39 @@ func searches(t *testing.T, raw []byte, known uint32) (walk, decode func()) {
 	}
 
 	return walk, decode
+}
+
+// walkFor returns a walk over a block's bytes that looks for a number of
+// scripts and outpoints.
+func walkFor(t *testing.T, known uint32) func(raw []byte) {
+	keys, spends := newKeySet(), newOutPointSet()
+	for index := range known {
+		script := simScript(1, index)
+		keys.add([keySize]byte(script[2:]), ScriptID{Index: index})
+	}
+	for _, point := range knownPoints(known) {
+		spends.add(point)
+	}
+
+	w := &walker{keys: keys, spends: spends}
+	none := func(*rawTx) {}
+
+	return func(raw []byte) {
+		if err := w.walk(raw, none); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// knownPoints returns a number of outpoints.
+func knownPoints(known uint32) []wire.OutPoint {
+	rng := rand.New(rand.NewPCG(1, 1))
+	points := make([]wire.OutPoint, known)
+	for i := range points {
+		binary.LittleEndian.PutUint64(points[i].Hash[:], rng.Uint64())
+	}
+
+	return points
 }
 
 // timed returns the time that a function takes.

@@ -139,5 +139,20 @@ func outputKey(family Family, index uint32) ([keySize]byte, error) {
 
 // outputScript returns the output script of a taproot output key.
 func outputScript(key [keySize]byte) []byte {
-	return append([]byte{opTaproot0, opTaproot1}, key[:]...)
+	script := taprootScript(key)
+
+	return script[:]
+}
+
+// taprootScript returns the output script of a key.
+func taprootScript(key [keySize]byte) [taprootScriptSize]byte {
+	script := [taprootScriptSize]byte{opTaproot0, opTaproot1}
+	copy(script[taprootScriptSize-keySize:], key[:])
+
+	return script
+}
+
+// taprootKey returns the key of an output script.
+func taprootKey(script []byte) [keySize]byte {
+	return [keySize]byte(script[taprootScriptSize-keySize:])
 }

@@ -43,5 +43,20 @@
 // again. Where the record has no room, or the process died since, another pass
 // walks the chain for them.
 //
+// # By filters
+//
+// Beside the Source, which says what the best chain is, there can be sources of
+// compact filters (BIP 158). Then most blocks are not fetched: a block whose
+// filter holds none of the scripts neither pays nor spends them. A script that
+// becomes known late is asked for in the filters of the blocks before, which
+// are kept for the length of the pass, so that it costs no second download.
+//
+// What a source of filters says is checked three ways: its blocks must follow
+// each other, the last one of each answer must be the Source's, and the filters
+// must be those that its filter headers (BIP 157) commit to. That these headers
+// are right is the source's word, so that it must be a node of the user's own.
+// A source that fails, hangs or contradicts any of that is left aside for a
+// while and the next one asked; with none left every block is fetched.
+//
 // The scripts are taproot outputs. Nothing in the package is secret.
 package chainscan

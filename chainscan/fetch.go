@@ -6,31 +6,41 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
-
-	"github.com/btcsuite/btcd/chaincfg/chainhash"
 )
 
 // errStalled says that no block arrived within the time given.
 var errStalled = errors.New("no block arrived")
 
-// block is a block that was fetched and checked against its hash.
+// block is a block that was fetched and checked against its hash, or the header
+// of one that its filter rules out.
 type block struct {
 	BlockStamp
+
+	// raw is the serialised block or header.
 	raw []byte
+
+	// filter is the block's filter, if the scan reads filters.
+	filter []byte
 }
 
-// fetcher fetches the blocks of a range of heights, several at the same time,
-// and hands them out in order. Which block is at a height is asked for each one
+// ruledOut tells whether only the block's header is known.
+func (b *block) ruledOut() bool {
+	return len(b.raw) == headerSize
+}
+
+// fetcher fetches the blocks of some heights, several at the same time, and
+// hands them out in order. Which block is at a height is asked for each one
 // alone: the receiver checks that each follows the one before.
 type fetcher struct {
 	source Source
+	blocks *blockSources
 	pace   *pace
 	tuning *tuning
 	faults *faults
 
-	// mu guards height, the next one to ask for, up to last.
-	mu           sync.Mutex
-	height, last int32
+	// mu guards heights, those to ask for.
+	mu      sync.Mutex
+	heights []int32
 
 	// order yields, in the order of heights, where each block will arrive.
 	// There is room for as many as the pace allows.
@@ -56,20 +66,22 @@ type request struct {
 	err      error
 }
 
-// newFetcher begins to fetch the blocks of the heights from first to last.
-func newFetcher(ctx context.Context, source Source, pace *pace, tuning *tuning,
-	faults *faults, first, last int32) *fetcher {
+// newFetcher begins to fetch the blocks of some heights. The hashes come from
+// the source, the blocks from those that have them.
+func newFetcher(ctx context.Context, source Source, blocks *blockSources,
+	pace *pace, tuning *tuning, faults *faults,
+	heights []int32) *fetcher {
 
 	ctx, cancel := context.WithCancel(ctx)
 	f := &fetcher{
-		source: source,
-		pace:   pace,
-		tuning: tuning,
-		faults: faults,
-		height: first,
-		last:   last,
-		order:  make(chan *request, paceHeld),
-		cancel: cancel,
+		source:  source,
+		blocks:  blocks,
+		pace:    pace,
+		tuning:  tuning,
+		faults:  faults,
+		heights: heights,
+		order:   make(chan *request, paceHeld),
+		cancel:  cancel,
 		verifiers: &sync.Pool{
 			New: func() any { return newVerifier() },
 		},
@@ -83,6 +95,16 @@ func newFetcher(ctx context.Context, source Source, pace *pace, tuning *tuning,
 	}()
 
 	return f
+}
+
+// heightsFrom returns the heights from one to another.
+func heightsFrom(first, last int32) []int32 {
+	heights := make([]int32, 0, max(last-first+1, 0))
+	for height := first; height <= last; height++ {
+		heights = append(heights, height)
+	}
+
+	return heights
 }
 
 // dispatch starts as many goroutines that make requests as the pace allows.
@@ -117,17 +139,17 @@ func (f *fetcher) request(reserved int) *request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
-	if f.height > f.last {
+	if len(f.heights) == 0 {
 		f.pace.abandon(reserved)
 
 		return nil
 	}
 	r := &request{
-		height:   f.height,
+		height:   f.heights[0],
 		reserved: reserved,
 		done:     make(chan struct{}),
 	}
-	f.height++
+	f.heights = f.heights[1:]
 	f.order <- r
 
 	return r
@@ -189,24 +211,9 @@ func (f *fetcher) attempt(ctx context.Context, height int32,
 	}
 	stamp.Hash = hash
 
-	raw, err := fetchVerified(ctx, f.source, hash, verifier)
+	raw, err := f.blocks.fetch(ctx, hash, verifier)
 
 	return block{BlockStamp: stamp, raw: raw}, err
-}
-
-// fetchVerified gets the block with a hash and checks it.
-func fetchVerified(ctx context.Context, source Source, hash chainhash.Hash,
-	verifier *verifier) ([]byte, error) {
-
-	raw, err := source.Block(ctx, hash)
-	if err != nil {
-		return nil, err
-	}
-	if err := verifier.verify(raw, hash); err != nil {
-		return nil, err
-	}
-
-	return raw, nil
 }
 
 // next waits for the next block. It returns errStalled if there is none within

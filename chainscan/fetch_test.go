@@ -70,6 +70,11 @@ func emptyBranch(blocks, size int) simBranch {
 	return branch
 }
 
+// blocksOf returns the blocks of a source alone.
+func blocksOf(source Source) *blockSources {
+	return newBlockSources(&Config{Source: source})
+}
+
 // fetchAll fetches a whole branch in order.
 func fetchAll(t *testing.T, source Source, branch simBranch) {
 	t.Helper()
@@ -79,7 +84,9 @@ func fetchAll(t *testing.T, source Source, branch simBranch) {
 		last   = int32(len(branch) - 1)
 	)
 	f := newFetcher(
-		t.Context(), source, newPace(0), &tuning, &faults{}, 0, last,
+		t.Context(), source, blocksOf(source), newPace(0), &tuning,
+		&faults{},
+		heightsFrom(0, last),
 	)
 	defer f.stop()
 
@@ -174,7 +181,8 @@ func TestFetchMemory(t *testing.T) {
 		pace   = newPace(0)
 	)
 	f := newFetcher(
-		t.Context(), source, pace, &tuning, &faults{}, 0, 99,
+		t.Context(), source, blocksOf(source), pace, &tuning, &faults{},
+		heightsFrom(0, 99),
 	)
 	defer f.stop()
 
@@ -251,15 +259,18 @@ func TestFetchAfterStop(t *testing.T) {
 		)
 		deaf.hold.Add(1)
 		stopped := newFetcher(
-			t.Context(), deaf, pace, &tuning, &faults{}, 0, blocks-1,
+			t.Context(), deaf, blocksOf(deaf), pace, &tuning,
+			&faults{},
+			heightsFrom(0, blocks-1),
 		)
 		synctest.Wait()
 		require.Equal(t, paceStart, pace.inFlight)
 		stopped.stop()
 
+		source := newSimSource(branch)
 		f := newFetcher(
-			t.Context(), newSimSource(branch), pace, &tuning,
-			&faults{}, 0, blocks-1,
+			t.Context(), source, blocksOf(source), pace, &tuning,
+			&faults{}, heightsFrom(0, blocks-1),
 		)
 		defer f.stop()
 		synctest.Wait()

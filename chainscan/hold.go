@@ -40,15 +40,16 @@ func newScan(ctx context.Context, cfg Config, tuning tuning) *Scan {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 
 	return &Scan{
-		cfg:      cfg,
-		tuning:   tuning,
-		match:    newMatcher(life, cfg.Families, cfg.LookAhead),
-		pace:     newPace(cfg.MaxInFlight),
-		source:   promptSource{source: cfg.Source},
-		verifier: newVerifier(),
-		saved:    time.Now(),
-		life:     life,
-		end:      end,
+		cfg:    cfg,
+		tuning: tuning,
+		match:  newMatcher(life, cfg.Families, cfg.LookAhead),
+		pace:   newPace(cfg.MaxInFlight),
+		source: promptSource{source: cfg.Source},
+		feed:   newFilterFeed(cfg.Filters, tuning.filterRest),
+		nodes:  newBlockSources(&cfg),
+		saved:  time.Now(),
+		life:   life,
+		end:    end,
 	}
 }
 
@@ -57,6 +58,7 @@ func newScan(ctx context.Context, cfg Config, tuning tuning) *Scan {
 func (s *Scan) Close() {
 	s.end()
 	s.match.group.Wait()
+	s.dropRecord()
 }
 
 // Advance brings the scan forward, by at most the given number of blocks, and

@@ -13,6 +13,7 @@ import (
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
+	"github.com/looprecovery/looprecovery/chainscan/bip158"
 )
 
 // familyState is how far one family is known.
@@ -98,6 +99,11 @@ type matcher struct {
 	hasher *txHasher
 	keys   *keySet
 	spends *outPointSet
+
+	// generation changes with the scripts that filters must be asked for,
+	// and asked are those of the generation askedOf.
+	generation, askedOf uint64
+	asked               *bip158.Scripts
 
 	// outputs are all outputs found; changes are those since the last
 	// commit. Outputs and spends of one transaction share its bytes, which
@@ -270,6 +276,7 @@ func (m *matcher) addKey(key [keySize]byte, id ScriptID) error {
 			other.Index, id.Family, id.Index)
 	}
 	m.keys.add(key, id)
+	m.generation++
 
 	return nil
 }
@@ -279,6 +286,7 @@ func (m *matcher) addKey(key [keySize]byte, id ScriptID) error {
 func (m *matcher) relearn(ctx context.Context, from map[int32]uint32) error {
 	m.keys = newKeySet()
 	m.walker.keys = m.keys
+	m.generation++
 
 	for _, state := range m.families {
 		if !state.fixed {
@@ -304,6 +312,32 @@ func (m *matcher) walk(blk block, prints *fingerprints) error {
 	m.walker.record = prints
 
 	return m.walker.walk(blk.raw, m.found)
+}
+
+// filterScripts returns the scripts that a block's filter must be asked for:
+// the known ones, and those of unspent outputs, which need not be among them.
+func (m *matcher) filterScripts() *bip158.Scripts {
+	if m.asked != nil && m.askedOf == m.generation {
+		return m.asked
+	}
+
+	wanted := make(map[[keySize]byte]struct{})
+	for key := range m.keys.scripts {
+		wanted[key] = struct{}{}
+	}
+	for _, output := range m.outputs {
+		if output.Spend == nil {
+			wanted[taprootKey(output.PkScript)] = struct{}{}
+		}
+	}
+
+	scripts := make([][taprootScriptSize]byte, 0, len(wanted))
+	for key := range wanted {
+		scripts = append(scripts, taprootScript(key))
+	}
+	m.asked, m.askedOf = bip158.NewScripts(scripts), m.generation
+
+	return m.asked
 }
 
 // subset returns those of some keys that are known.
@@ -435,6 +469,7 @@ func (m *matcher) rollBack(height int32) {
 		}
 	}
 	m.closeAll()
+	m.generation++
 
 	clear(m.transactions)
 	for _, output := range m.outputs {

@@ -7,7 +7,7 @@ import "context"
 // passes before.
 func (s *Scan) begin(ctx context.Context) error {
 	if s.at.Height < s.cfg.Birthday && s.record == nil && s.match.grows() {
-		s.record = newRecord(s.cfg.Birthday, &s.tuning)
+		s.record = s.newRecord()
 	}
 
 	if err := s.grow(ctx, s.record != nil); err != nil {
@@ -21,6 +21,17 @@ func (s *Scan) begin(ctx context.Context) error {
 	}
 
 	return s.focus(ctx)
+}
+
+// newRecord returns an empty record for what the scan reads.
+func (s *Scan) newRecord() record {
+	if s.feed.current() != nil {
+		return newFilterRecord(
+			s.cfg.Birthday, s.cfg.FilterDir, &s.tuning,
+		)
+	}
+
+	return newPrintRecord(s.cfg.Birthday, &s.tuning)
 }
 
 // grow lets the families grow. What became known by that is to be looked up in
@@ -60,6 +71,11 @@ func (s *Scan) focus(ctx context.Context) error {
 func (s *Scan) margin() uint32 {
 	blocks := max(s.tip.Height-s.cfg.Birthday, 0)
 	margin := min(uint32(blocks/s.tuning.marginShare), s.tuning.marginMax)
+
+	// Each script that a filter is asked for can bring a block for nothing.
+	if s.feed.current() != nil {
+		margin = min(margin, s.tuning.filterMargin)
+	}
 
 	// From the second pass on there is a margin in any case.
 	if s.pass > 0 {
@@ -101,7 +117,7 @@ func (s *Scan) nextPass(ctx context.Context) error {
 	s.pass++
 	s.passed = s.at
 	s.at = BlockStamp{Height: s.cfg.Birthday - 1}
-	s.record = nil
+	s.dropRecord()
 
 	log.Infof("Scripts became known late: pass %d walks from height %d",
 		s.pass, s.cfg.Birthday)
@@ -140,7 +156,12 @@ func (s *Scan) drain(ctx context.Context) error {
 		keys, outPoints := len(s.todo.keys), len(s.todo.outPoints)
 
 		query := newQuery(s.todo.keys, s.todo.outPoints)
-		stamps := s.record.search(query)
+		stamps, err := s.record.search(query)
+		if err != nil {
+			s.forget(err)
+
+			return nil
+		}
 		if len(stamps) > 0 || s.tuning.tested != nil {
 			late := s.match.subset(s.todo.keys)
 			if err := s.revisit(ctx, stamps, late); err != nil {
@@ -167,9 +188,7 @@ func (s *Scan) revisit(ctx context.Context, stamps []BlockStamp,
 	for _, stamp := range stamps {
 		blk := s.last
 		if blk.BlockStamp != stamp {
-			raw, err := fetchVerified(
-				ctx, s.source, stamp.Hash, s.verifier,
-			)
+			raw, err := s.fetch(ctx, stamp.Hash)
 			if err != nil {
 				return s.unavailable(
 					ctx, s.sourceError(stamp, err),
@@ -188,7 +207,7 @@ func (s *Scan) revisit(ctx context.Context, stamps []BlockStamp,
 		}
 	}
 	if s.tuning.tested != nil {
-		s.tuning.tested(keys, s.record.first, s.at.Height)
+		s.tuning.tested(keys, s.record.start(), s.at.Height)
 	}
 
 	return nil

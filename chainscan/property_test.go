@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -62,6 +63,11 @@ func randomTuning(rng *rand.Rand) tuning {
 	t.chunkBlocks = 1 + rng.IntN(20)
 	t.marginShare = []int32{1, 10, 1_000}[rng.IntN(3)]
 	t.recordBudget = []int{0, 2_000, 6_000, 1 << 20}[rng.IntN(4)]
+	t.filterBudget = []int64{0, 2_000, 1 << 30}[rng.IntN(3)]
+	t.filterMargin = []uint32{0, 3, 200}[rng.IntN(3)]
+	t.filterRest = []time.Duration{
+		0, time.Millisecond, time.Hour,
+	}[rng.IntN(3)]
 	t.recordSegment = []int{5, 50, recordSegment}[rng.IntN(3)]
 	t.historyDense = []int32{12, 20, historyDense}[rng.IntN(3)]
 	t.backoffMin, t.backoffMax = 20*time.Microsecond, time.Millisecond
@@ -79,6 +85,9 @@ type story struct {
 	store    *MemoryCheckpoint
 	switches []simSwitch
 
+	// filters, if not nil, are there beside the source.
+	filters *simFilters
+
 	// cfg are the settings of the present life.
 	cfg Config
 
@@ -91,6 +100,17 @@ type story struct {
 type simSwitch struct {
 	call   int
 	branch simBranch
+}
+
+// newFilterStory draws the same story with filters to go by.
+func newFilterStory(seed uint64) *story {
+	s := newStory(seed)
+	rng := rand.New(rand.NewPCG(seed, 0xf117e2))
+	s.filters = newSimFilters(s.source)
+	s.filters.most = 1 + rng.IntN(1+rng.IntN(80))
+	s.filters.bare = rng.IntN(4) == 0
+
+	return s
 }
 
 // newStory draws a story.
@@ -184,6 +204,10 @@ func (s *story) settings() Config {
 		Birthday:   s.sim.birthday,
 		LookAhead:  s.sim.lookAhead,
 		Checkpoint: s.store,
+		FilterDir:  os.TempDir(),
+	}
+	if s.filters != nil && s.rng.IntN(8) > 0 {
+		cfg.Filters = []FilterSource{s.filters}
 	}
 	if s.rng.IntN(2) == 0 {
 		cfg.LookAhead = 1 + s.rng.Uint32N(5)
@@ -431,6 +455,9 @@ type tally struct {
 
 	outputs int
 
+	// ruledOut is the number of blocks that filters made unnecessary.
+	ruledOut uint64
+
 	// peerHits and peerWanted are what btcwallet found and should have, on
 	// peerChains chains.
 	peerHits, peerWanted, peerChains int
@@ -468,7 +495,10 @@ func TestAdversarialChains(t *testing.T) {
 				if n%max(count/uint64(*peerFlag), 1) == 0 {
 					with = btcwallet
 				}
-				runStory(t, first+n, with, &found)
+				runStory(t, newStory, first+n, with, &found)
+				runStory(
+					t, newFilterStory, first+n, nil, &found,
+				)
 			}
 		})
 	}
@@ -476,15 +506,22 @@ func TestAdversarialChains(t *testing.T) {
 
 	require.False(t, t.Failed())
 	require.Positive(t, found.outputs)
+	if count >= 100 {
+		require.Positive(t, found.ruledOut)
+	}
 	recall := float64(found.peerHits) / float64(max(found.peerWanted, 1))
 	fmt.Printf("adversarial: chains=%d recall=1 precision=1 "+
 		"btcwallet_recall=%.3f (outputs=%d, btcwallet on %d of the "+
-		"chains)\n", count, recall, found.outputs, found.peerChains)
+		"chains; as many chains by their filters, which ruled out %d "+
+		"blocks)\n", count, recall, found.outputs, found.peerChains,
+		found.ruledOut)
 }
 
 // runStory runs the story of a seed and, if there is a peer, lets it recover
 // from the chain at its end.
-func runStory(t *testing.T, seed uint64, with *peer, found *tally) {
+func runStory(t *testing.T, newStory func(uint64) *story, seed uint64,
+	with *peer, found *tally) {
+
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 
@@ -494,8 +531,8 @@ func runStory(t *testing.T, seed uint64, with *peer, found *tally) {
 		err = story.check(result)
 	}
 	if err != nil {
-		t.Errorf("seed %d (go test -run AdversarialChains -seed %d): "+
-			"%v", seed, seed, err)
+		t.Errorf("seed %d, filters %v (go test -run AdversarialChains "+
+			"-seed %d): %v", seed, story.filters != nil, seed, err)
 
 		return
 	}
@@ -504,6 +541,7 @@ func runStory(t *testing.T, seed uint64, with *peer, found *tally) {
 	defer found.mu.Unlock()
 
 	found.outputs += len(result.Outputs)
+	found.ruledOut += result.Coverage.RuledOut
 	if with == nil {
 		return
 	}

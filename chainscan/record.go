@@ -39,11 +39,30 @@ func inputPrint(outPoint []byte) uint32 {
 		binary.LittleEndian.Uint32(outPoint[chainhash.HashSize:])
 }
 
-// record is a compact memory of the blocks that a pass has walked since the
-// birthday. With it, a script or an outpoint that becomes known late is tested
-// against them without fetching them again: only blocks with an equal
-// fingerprint are.
-type record struct {
+// record is a memory of all blocks that a pass has walked since the birthday.
+// With it, what becomes known late is tested against them without walking them
+// again: only those blocks are fetched that can hold it.
+type record interface {
+	// start returns the height of the first block.
+	start() int32
+
+	// add appends a block. After an error the record is of no use.
+	add(blk block, prints *fingerprints) error
+
+	// truncate forgets all blocks above a height.
+	truncate(height int32)
+
+	// search returns all blocks that can hold what the query looks for, by
+	// height. After an error the record is of no use.
+	search(q *query) ([]BlockStamp, error)
+
+	// close ends the use of the record.
+	close()
+}
+
+// printRecord is a record of the fingerprints of whole blocks: four bytes for
+// each taproot output and each input.
+type printRecord struct {
 	// budget is the largest number of bytes that the record may hold, and
 	// segment the number of fingerprints of one segment.
 	budget, segment int
@@ -81,18 +100,30 @@ const (
 	recordBlockSize = 64
 )
 
-// newRecord returns an empty record.
-func newRecord(first int32, tuning *tuning) *record {
-	return &record{
+// newPrintRecord returns an empty record.
+func newPrintRecord(first int32, tuning *tuning) *printRecord {
+	return &printRecord{
 		budget:  tuning.recordBudget,
 		segment: tuning.recordSegment,
 		first:   first,
 	}
 }
 
-// add appends a block. It returns false, and the record is of no use any more,
-// if its budget is exceeded.
-func (r *record) add(hash chainhash.Hash, prints *fingerprints) bool {
+// start returns the height of the first block.
+func (r *printRecord) start() int32 {
+	return r.first
+}
+
+// close has nothing to do.
+func (r *printRecord) close() {}
+
+// add appends a block. It fails if the block itself is not known, or if the
+// budget is exceeded.
+func (r *printRecord) add(blk block, prints *fingerprints) error {
+	if blk.ruledOut() {
+		return errNotRecorded
+	}
+
 	count := len(prints.keys) + len(prints.inputs)
 	last := len(r.prints) - 1
 	if last < 0 || len(r.prints[last])+count > r.segment {
@@ -102,7 +133,7 @@ func (r *record) add(hash chainhash.Hash, prints *fingerprints) bool {
 
 	segment := r.prints[last]
 	r.blocks = append(r.blocks, recordedBlock{
-		hash:    hash,
+		hash:    blk.Hash,
 		segment: last,
 		offset:  len(segment),
 		keys:    len(prints.keys),
@@ -112,11 +143,15 @@ func (r *record) add(hash chainhash.Hash, prints *fingerprints) bool {
 	segment = append(segment, prints.keys...)
 	r.prints[last] = append(segment, prints.inputs...)
 
-	return r.size() <= r.budget
+	if r.size() > r.budget {
+		return errRecordFull
+	}
+
+	return nil
 }
 
 // size returns the memory that the record takes, in bytes.
-func (r *record) size() int {
+func (r *printRecord) size() int {
 	size := cap(r.blocks) * recordBlockSize
 	for _, segment := range r.prints {
 		size += cap(segment) * 4
@@ -126,7 +161,7 @@ func (r *record) size() int {
 }
 
 // truncate forgets all blocks above a height.
-func (r *record) truncate(height int32) {
+func (r *printRecord) truncate(height int32) {
 	keep := max(int(height-r.first)+1, 0)
 	if keep >= len(r.blocks) {
 		return
@@ -140,6 +175,10 @@ func (r *record) truncate(height int32) {
 
 // query is what a search of a record looks for.
 type query struct {
+	// scripts are the scripts; keys and inputs the fingerprints of their
+	// keys and of outpoints.
+	scripts [][taprootScriptSize]byte
+
 	keys   map[uint32]struct{}
 	inputs map[uint32]struct{}
 }
@@ -152,6 +191,7 @@ func newQuery(keys [][keySize]byte, outPoints []wire.OutPoint) *query {
 	}
 	for _, key := range keys {
 		q.keys[keyPrint(key[:])] = struct{}{}
+		q.scripts = append(q.scripts, taprootScript(key))
 	}
 	for _, outPoint := range outPoints {
 		b := serializeOutPoint(outPoint)
@@ -162,7 +202,7 @@ func newQuery(keys [][keySize]byte, outPoints []wire.OutPoint) *query {
 }
 
 // search returns all blocks that can hold what the query looks for, by height.
-func (r *record) search(q *query) []BlockStamp {
+func (r *printRecord) search(q *query) ([]BlockStamp, error) {
 	var stamps []BlockStamp
 	for i, block := range r.blocks {
 		prints := r.prints[block.segment][block.offset:]
@@ -177,7 +217,7 @@ func (r *record) search(q *query) []BlockStamp {
 		}
 	}
 
-	return stamps
+	return stamps, nil
 }
 
 // containsAny tells whether a fingerprint of the list is in the set.

@@ -37,7 +37,7 @@ func randomRecorded(rng *rand.Rand, height int32) recorded {
 }
 
 // add adds the block to a record.
-func (b *recorded) add(r *record) bool {
+func (b *recorded) add(r *printRecord) error {
 	var prints fingerprints
 	for _, key := range b.keys {
 		prints.addKey(key[:])
@@ -47,7 +47,7 @@ func (b *recorded) add(r *record) bool {
 		prints.addInput(raw[:])
 	}
 
-	return r.add(b.stamp.Hash, &prints)
+	return r.add(block{BlockStamp: b.stamp}, &prints)
 }
 
 // TestRecord compares a record with a plain list, through reorgs: it names
@@ -61,7 +61,7 @@ func TestRecord(t *testing.T) {
 		tuning.recordSegment = segment
 		rng := rand.New(rand.NewPCG(uint64(segment), 1))
 
-		r := newRecord(100, &tuning)
+		r := newPrintRecord(100, &tuning)
 		var model []recorded
 		for range 300 {
 			if rng.IntN(10) == 0 {
@@ -71,14 +71,15 @@ func TestRecord(t *testing.T) {
 			}
 
 			blk := randomRecorded(rng, 100+int32(len(model)))
-			require.True(t, blk.add(r))
+			require.NoError(t, blk.add(r))
 			model = append(model, blk)
 
 			wanted := randomRecorded(rng, 0)
-			require.Equal(
-				t, searchModel(model, wanted),
-				r.search(newQuery(wanted.keys, wanted.inputs)),
+			found, err := r.search(
+				newQuery(wanted.keys, wanted.inputs),
 			)
+			require.NoError(t, err)
+			require.Equal(t, searchModel(model, wanted), found)
 		}
 
 		r.truncate(50)
@@ -116,13 +117,13 @@ func TestRecordBudget(t *testing.T) {
 
 	tuning := defaultTuning()
 	tuning.recordBudget = 1 << 20
-	r := newRecord(0, &tuning)
+	r := newPrintRecord(0, &tuning)
 
 	prints := fingerprints{
 		keys: make([]uint32, 1_000), inputs: make([]uint32, 1_500),
 	}
 	blocks := 0
-	for r.add(chainhash.Hash{}, &prints) {
+	for r.add(block{}, &prints) == nil {
 		blocks++
 	}
 

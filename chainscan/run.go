@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 )
 
@@ -23,6 +24,14 @@ type tuning struct {
 	// recordBudget bounds the record of the blocks walked, in bytes, and
 	// recordSegment each of its parts, in fingerprints.
 	recordBudget, recordSegment int
+
+	// filterBudget bounds the filters that are kept in a file, in bytes,
+	// filterMargin the scripts beyond the frontier that filters are asked
+	// for, and filterRest is how long a source of filters that fails is
+	// left aside.
+	filterBudget int64
+	filterMargin uint32
+	filterRest   time.Duration
 
 	// historyDense is the number of blocks below the highest one that the
 	// history names without exception.
@@ -56,6 +65,9 @@ func defaultTuning() tuning {
 		chunkChanges:  5_000,
 		recordBudget:  48 << 20,
 		recordSegment: recordSegment,
+		filterBudget:  8 << 30,
+		filterMargin:  200,
+		filterRest:    filterRest,
 		historyDense:  historyDense,
 		marginShare:   50,
 		marginMax:     1_000,
@@ -107,8 +119,8 @@ type Scan struct {
 	// source is Config.Source for the calls of this goroutine.
 	source promptSource
 
-	// verifier checks the blocks that this goroutine fetches itself.
-	verifier *verifier
+	// nodes are where blocks come from.
+	nodes *blockSources
 
 	// tip is the tip of the best chain as last seen.
 	tip BlockStamp
@@ -127,7 +139,7 @@ type Scan struct {
 	// record, if not nil, holds every block from the birthday to at. The
 	// keys and outpoints of todo have not been looked up in it yet. last is
 	// the block at, if it was just walked.
-	record *record
+	record record
 	prints fingerprints
 	todo   struct {
 		keys      [][keySize]byte
@@ -148,8 +160,13 @@ type Scan struct {
 	// budget is the number of blocks that may still be walked.
 	budget int
 
-	// blocks is the number of blocks fetched.
-	blocks uint64
+	// blocks is the number of blocks fetched, and ruledOut the number of
+	// those that filters made unnecessary.
+	blocks, ruledOut uint64
+
+	// feed chooses where filters come from, and sieve asks them.
+	feed  *filterFeed
+	sieve filterSieve
 
 	// life ends with the scan.
 	life context.Context
@@ -317,32 +334,20 @@ func (s *Scan) walk(ctx context.Context, to int32) error {
 	if to <= s.at.Height {
 		return s.commit(ctx)
 	}
-	fetcher := newFetcher(
-		ctx, s.cfg.Source, s.pace, &s.tuning, &s.faults,
-		s.at.Height+1, to,
-	)
+	if source := s.feed.current(); source != nil {
+		return s.walkFilters(ctx, source, to)
+	}
+
+	return s.walkBlocks(ctx, to)
+}
+
+// walkBlocks walks all blocks above the cursor up to a height.
+func (s *Scan) walkBlocks(ctx context.Context, to int32) error {
+	fetcher := s.newFetcher(ctx, heightsFrom(s.at.Height+1, to))
 	defer fetcher.stop()
 
 	for s.at.Height < to {
-		blk, err := fetcher.next(ctx, s.tuning.patience)
-		switch {
-		case errors.Is(err, errStalled):
-			err = s.stalled(ctx)
-
-		case err != nil:
-			err = s.unavailable(ctx, err)
-
-			// What was found before a missing block is saved.
-			if saveErr := s.commit(ctx); saveErr != nil {
-				err = saveErr
-			}
-
-		default:
-			s.blocks++
-			err = s.advance(ctx, blk)
-			fetcher.release(blk)
-		}
-
+		err := s.advanceFetched(ctx, fetcher, nil)
 		if err == nil && s.due() {
 			err = s.commit(ctx)
 		}
@@ -365,7 +370,7 @@ func (s *Scan) unavailable(ctx context.Context, err error) error {
 	for range missingChecks {
 		hash, err := s.source.BlockHash(ctx, missing.Block.Height)
 		if err == nil && hash == missing.Block.Hash {
-			_, err = s.source.Block(ctx, hash)
+			_, err = s.fetch(ctx, hash)
 		}
 		if !errors.Is(err, ErrUnavailable) {
 			return &passingError{err: errReorg}
@@ -373,6 +378,13 @@ func (s *Scan) unavailable(ctx context.Context, err error) error {
 	}
 
 	return missing
+}
+
+// fetch gets a block for this goroutine.
+func (s *Scan) fetch(ctx context.Context, hash chainhash.Hash) ([]byte, error) {
+	return promptly(ctx, func() ([]byte, error) {
+		return s.nodes.fetch(ctx, hash, newVerifier())
+	})
 }
 
 // advance walks the next block: it tests everything known, and what becomes
@@ -385,27 +397,51 @@ func (s *Scan) advance(ctx context.Context, blk block) error {
 		return err
 	}
 
-	var prints *fingerprints
-	if s.record != nil {
-		prints = &s.prints
-		prints.reset()
-	}
-	if err := s.match.walk(blk, prints); err != nil {
-		return err
+	s.prints.reset()
+	if !blk.ruledOut() {
+		if err := s.match.walk(blk, s.printsWanted()); err != nil {
+			return err
+		}
 	}
 	s.arrive(blk)
 	if s.tuning.tested != nil {
 		s.tuning.tested(s.match.keys, blk.Height, blk.Height)
 	}
 
-	if s.record != nil && !s.record.add(blk.Hash, prints) {
-		log.Infof("The record of the blocks walked is full at height "+
-			"%d; scripts that become known from here on can take "+
-			"another pass", blk.Height)
-		s.record = nil
+	if s.record != nil {
+		s.forget(s.record.add(blk, &s.prints))
 	}
 
 	return s.settle(ctx)
+}
+
+// printsWanted returns where a walk puts the fingerprints of a block, or nil if
+// nobody needs them.
+func (s *Scan) printsWanted() *fingerprints {
+	if _, ok := s.record.(*printRecord); ok {
+		return &s.prints
+	}
+
+	return nil
+}
+
+// forget gives the record up for an error, if there is one.
+func (s *Scan) forget(err error) {
+	if err == nil {
+		return
+	}
+	log.Infof("There is no record of the blocks walked above height %d "+
+		"(%v); scripts that become known from here on can take "+
+		"another pass", s.at.Height, err)
+	s.dropRecord()
+}
+
+// dropRecord ends the use of the record.
+func (s *Scan) dropRecord() {
+	if s.record != nil {
+		s.record.close()
+	}
+	s.record = nil
 }
 
 // arrive moves the cursor to a block that was walked.
@@ -416,6 +452,9 @@ func (s *Scan) arrive(blk block) {
 	}
 
 	s.at, s.last = blk.BlockStamp, blk
+	if blk.ruledOut() {
+		s.last = block{}
+	}
 	s.walked++
 	s.budget--
 	s.faults.set(nil)
@@ -454,6 +493,8 @@ func (s *Scan) coverage() Coverage {
 		Birthday: s.cfg.Birthday,
 		Tip:      s.at,
 		Source:   s.source.Name(),
+		Filters:  s.feed.names(),
+		RuledOut: s.ruledOut,
 		Passes:   s.pass + 1,
 		Blocks:   s.blocks,
 	}

@@ -31,8 +31,24 @@ type Family interface {
 
 // Config is everything a scan needs.
 type Config struct {
-	// Source yields the blocks.
+	// Source is the user's lnd: what it says is the best chain is walked,
+	// whoever else blocks and filters come from.
 	Source Source
+
+	// Blocks, if there are any, are asked in their order for blocks before
+	// Source is. One that fails, takes too long or gives another block is
+	// left aside for a while. A block is missing if all lack it.
+	Blocks []BlockSource
+
+	// Filters, if there are any, are asked in their order for the filters
+	// of blocks, so that most of these need not be fetched. One that fails,
+	// or contradicts Source, is left aside for a while; with none left all
+	// blocks are fetched.
+	Filters []FilterSource
+
+	// FilterDir is where filters that are more than fit in memory are kept
+	// during the scan, in a file without a name; nowhere if empty.
+	FilterDir string
 
 	// Families are the scripts to look for.
 	Families []Family
@@ -100,6 +116,21 @@ type Coverage struct {
 
 	// Blocks is the number of blocks fetched by this process.
 	Blocks uint64
+
+	// Filters names where filters came from; empty if there were none. By
+	// them this process needed not fetch RuledOut blocks.
+	Filters  string
+	RuledOut uint64
+}
+
+// Sources says where blocks and filters came from.
+func (c *Coverage) Sources() string {
+	if c.Filters == "" {
+		return c.Source
+	}
+
+	return fmt.Sprintf("%s, and the filters of %s, which ruled out %d "+
+		"blocks", c.Source, c.Filters, c.RuledOut)
 }
 
 // FamilyCoverage says what was tested in one family.

@@ -3,6 +3,7 @@ package loopd
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -63,7 +64,51 @@ type RecoveryConfig struct {
 
 	ExitOnPermanent bool `long:"exit_on_permanent" description:"End with the exit code 1, as upstream's loopd does, instead of waiting for somebody to change what keeps the swap client from starting; for supervisors."`
 
+	Node NodeConfig `group:"recovery.node" namespace:"node"`
+
 	KeyMargin uint32 `long:"keymargin" description:"The number of keys of the static address family that are skipped after a restore, since HTLC keys leave no trace to scan for."`
+}
+
+// NodeConfig says how the node that lnd uses can be asked directly.
+type NodeConfig struct {
+	Host string `long:"host" description:"The JSON-RPC interface, host:port, of the btcd or bitcoind that lnd uses. A scan reads compact filters and the few blocks that they do not rule out from it, instead of every block through lnd. bitcoind needs blockfilterindex=1 for that; btcd must not be started with --nocfilters. Without an index of filters the node is asked for the blocks."`
+
+	User string `long:"user" description:"The node's rpcuser."`
+
+	Pass string `long:"pass" description:"The node's rpcpass or rpcpassword."`
+
+	Cookie string `long:"cookie" description:"The file in which bitcoind leaves user and password, instead of these."`
+
+	Cert string `long:"cert" description:"The node's certificate: btcd's rpc.cert. Without it the connection is not encrypted, as bitcoind's is not."`
+}
+
+// validate checks the node's options and cleans their paths.
+func (c *NodeConfig) validate() error {
+	with := c.User != "" || c.Pass != "" || c.Cookie != "" || c.Cert != ""
+	switch {
+	case c.Host == "" && with:
+		return errors.New("--recovery.node.host is missing, without " +
+			"which the other options of --recovery.node have no " +
+			"effect")
+
+	case c.Host == "":
+		return nil
+
+	case (c.User != "" || c.Pass != "") == (c.Cookie != ""):
+		return errors.New("--recovery.node needs either a user and a " +
+			"password or a cookie")
+	}
+	if _, _, err := net.SplitHostPort(c.Host); err != nil {
+		return fmt.Errorf("--recovery.node.host: %w", err)
+	}
+	if c.Cookie != "" {
+		c.Cookie = lncfg.CleanAndExpandPath(c.Cookie)
+	}
+	if c.Cert != "" {
+		c.Cert = lncfg.CleanAndExpandPath(c.Cert)
+	}
+
+	return nil
 }
 
 // DefaultConfig returns upstream's defaults and ours.
@@ -159,6 +204,10 @@ func (c *RecoveryConfig) validate() error {
 		return fmt.Errorf("--recovery.checkinterval must be 0 or at "+
 			"least %v", minCheckInterval)
 	}
+	if err := c.Node.validate(); err != nil {
+		return err
+	}
+
 	return c.validatePlaces()
 }
 

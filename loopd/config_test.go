@@ -82,6 +82,14 @@ func TestConfigRefused(t *testing.T) {
 			"--recovery.mincopies=2", "--recovery.backupdir=/d",
 			"--recovery.backupdir=/d/",
 		},
+		{"--recovery.node.user=u", "--recovery.node.pass=p"},
+		{"--recovery.node.cert=/c"},
+		{"--recovery.node.host=h:1"},
+		{"--recovery.node.host=h", "--recovery.node.cookie=/c"},
+		{
+			"--recovery.node.host=h:1", "--recovery.node.user=u",
+			"--recovery.node.cookie=/c",
+		},
 		{"--configfile=/does/not/exist"},
 		{"--nosuchoption"},
 	} {
@@ -95,6 +103,13 @@ func TestConfigRefused(t *testing.T) {
 	)
 	require.NoError(t, err)
 	require.Equal(t, []string{"/b"}, cfg.Recovery.BackupDirs)
+
+	cfg, err = load(t, "recovery.node.host=h:1\n"+
+		"recovery.node.cookie=/a/../.cookie\n")
+	require.NoError(t, err)
+	require.Equal(t, NodeConfig{
+		Host: "h:1", Cookie: "/.cookie",
+	}, cfg.Recovery.Node)
 }
 
 // TestConfigFileOdd checks that what a file cannot ask for is an error that

@@ -11,6 +11,7 @@ import (
 	upstream "github.com/lightninglabs/loop/loopd"
 	"github.com/looprecovery/looprecovery/actions"
 	"github.com/looprecovery/looprecovery/chainscan"
+	"github.com/looprecovery/looprecovery/chainscan/btcrpc"
 	"github.com/looprecovery/looprecovery/generation"
 	"github.com/looprecovery/looprecovery/internal/await"
 	"github.com/looprecovery/looprecovery/internal/durable"
@@ -49,8 +50,11 @@ type Daemon struct {
 	// node is lnd; source, keys and chain are ports on it.
 	node   *lndnode.Node
 	source chainscan.Source
-	keys   *lndnode.Keys
-	chain  *lndnode.Chain
+
+	// backend is the node that lnd uses, if it can be asked directly.
+	backend *btcrpc.Source
+	keys    *lndnode.Keys
+	chain   *lndnode.Chain
 
 	// auth knows the callers, once lnd was unlocked.
 	auth *authenticator
@@ -104,6 +108,10 @@ func NewDaemon(ctx context.Context, cfg *Config, owner *owner.Owner) (*Daemon,
 	if err != nil {
 		return nil, err
 	}
+	backend, err := newBackend(cfg)
+	if err != nil {
+		return nil, err
+	}
 	journal, err := openJournal(cfg)
 	if err != nil {
 		return nil, err
@@ -119,6 +127,7 @@ func NewDaemon(ctx context.Context, cfg *Config, owner *owner.Owner) (*Daemon,
 		owner:    owner,
 		node:     node,
 		source:   node.NewSource(),
+		backend:  backend,
 		keys:     node.Keys(),
 		chain:    node.Chain(),
 		auth:     newAuthenticator(cfg.DataDir),

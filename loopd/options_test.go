@@ -59,6 +59,7 @@ var optionTests = map[string]string{
 	"network":                    "TestConfigCommandLineWins",
 	"recovery.":                  "TestConfigRefused",
 	"recovery.exit_on_permanent": "TestPermanentErrorsEnd",
+	"recovery.node.":             "TestBackendSources",
 	"restlisten":                 "TestRESTDisabled",
 	"rpclisten":                  "TestRESTWithOwnCertificate",
 	"tapd.":                      "TestAssetsAreRefused",
@@ -198,8 +199,11 @@ func testOf(name string) (string, string) {
 	if test, ok := optionTests[name]; ok {
 		return name, test
 	}
-	if group, _, ok := strings.Cut(name, "."); ok {
-		return group + ".", optionTests[group+"."]
+	for end := len(name); end > 0; {
+		end = strings.LastIndexByte(name[:end], '.')
+		if test, ok := optionTests[name[:end+1]]; ok {
+			return name[:end+1], test
+		}
 	}
 
 	return "", ""

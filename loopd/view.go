@@ -25,8 +25,13 @@ func (p *scannerPort) Scan(ctx context.Context, runID string,
 
 	d := p.daemon
 
+	blocks, filters := d.backendSources(ctx)
+
 	return chainscan.Run(ctx, chainscan.Config{
 		Source:     d.source,
+		Blocks:     blocks,
+		Filters:    filters,
+		FilterDir:  d.cfg.DataDir,
 		Families:   request.Families,
 		Birthday:   request.Birthday,
 		LookAhead:  request.LookAhead,

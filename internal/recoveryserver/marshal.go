@@ -175,7 +175,7 @@ func marshalCoverage(coverage *chainscan.Coverage) *recoveryrpc.Coverage {
 		Birthday:  coverage.Birthday,
 		TipHeight: coverage.Tip.Height,
 		TipHash:   coverage.Tip.Hash.String(),
-		Source:    coverage.Source,
+		Source:    coverage.Sources(),
 		Passes:    coverage.Passes,
 		Blocks:    coverage.Blocks,
 	}

@@ -123,6 +123,11 @@ func (b *Btcd) certPath() string {
 	return filepath.Join(b.dir, "rpc.cert")
 }
 
+// RPC says where the node's RPC server is, and how to get in.
+func (b *Btcd) RPC() (host, user, password, certPath string) {
+	return b.rpc, btcdUser, btcdPassword, b.certPath()
+}
+
 // stop ends the node in good order.
 func (b *Btcd) stop() error {
 	if b.client != nil {
