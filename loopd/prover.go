@@ -74,8 +74,8 @@ func (p proof) String() string {
 	var missing *chainscan.UnavailableError
 	switch {
 	case errors.As(p.err, &missing):
-		return fmt.Sprintf("; lnd's node does not have block %d, which "+
-			"must be searched", missing.Block.Height)
+		return fmt.Sprintf("; lnd's node does not have block %d, "+
+			"which must be searched", missing.Block.Height)
 
 	case p.err != nil:
 		return fmt.Sprintf("; the search waits: %v", p.err)
@@ -95,10 +95,12 @@ func (p proof) String() string {
 // newProver returns a prover that does nothing yet.
 func (d *Daemon) newProver() *prover {
 	p := &prover{
-		daemon:  d,
-		poked:   make(chan struct{}, 1),
-		memory:  chainscan.NewMemoryCheckpoint(),
-		account: await.Account{Log: log, Name: "the search for deposits"},
+		daemon: d,
+		poked:  make(chan struct{}, 1),
+		memory: chainscan.NewMemoryCheckpoint(),
+		account: await.Account{
+			Log: log, Name: "the search for deposits",
+		},
 	}
 	p.now.Store(&proof{})
 
@@ -235,9 +237,9 @@ func (p *prover) walk(ctx context.Context, pkScript []byte, now proof) (proof,
 	id := proofPrefix + hex.EncodeToString(pkScript)
 	scan, err := chainscan.Open(ctx, chainscan.Config{
 		Source: d.source,
-		Families: []chainscan.Family{
-			staticaddr.NewFixedFamily(staticaddr.FromParameters(row)),
-		},
+		Families: []chainscan.Family{staticaddr.NewFixedFamily(
+			staticaddr.FromParameters(row),
+		)},
 		Birthday:    birthday,
 		Checkpoint:  p.checkpoint(id),
 		MaxInFlight: requests,
