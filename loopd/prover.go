@@ -155,7 +155,8 @@ func (p *prover) step(ctx context.Context, pkScript []byte) time.Duration {
 		wait = probeInterval
 	}
 	if next.err == nil && p.mayWalk(ctx, next.quiet) {
-		p.now.Store(&next)
+		told := next
+		p.now.Store(&told)
 		began := time.Now()
 		next, next.err = p.walk(ctx, pkScript, next)
 		next.estimate(before.height, time.Since(began))
