@@ -133,13 +133,18 @@ powercut: ## Cut the power at every point of every write of a token or backup.
 	@$(GO) run ./internal/testkit/powercut/cmd/powercut
 
 .PHONY: explore
-explore: explore-chains ## Try every two faults at every boundary; first the chains.
+explore: explore-chains explore-histories ## Try every two faults at every boundary; first the chains.
 	@$(GO) run ./internal/testkit/explore/cmd/explore
 
 .PHONY: explore-chains
 explore-chains: ## Scan 50,000 adversarial chains; some minutes.
 	$(GO) test -count=1 -v -run AdversarialChains -timeout 2h ./chainscan \
 		-chains 50000 -peerchains 500
+
+.PHONY: explore-histories
+explore-histories: ## Compare 20,000 random histories of wallet and chain with the truth.
+	$(GO) test -count=1 -v -run 'TestHistories$$' -timeout 1h ./lndview \
+		-histories 20000
 
 .PHONY: cover
 cover: ## Print what unit tests reach around the swap client; fails below bounds.
