@@ -67,8 +67,11 @@ type answer struct {
 	// state is the state at that tip.
 	state *Snapshot
 
-	// listed are all outputs that lnd lists as unspent.
+	// listed are all outputs that lnd lists as unspent. If nothing is
+	// missing among them, and lnd was asked for no more since, utxos is
+	// its list.
 	listed map[wire.OutPoint]bool
+	utxos  []*lnwallet.Utxo
 
 	// unspent are the outputs to add to these.
 	unspent []standing
@@ -99,7 +102,7 @@ func (v *View) silent() bool {
 // history lnd's transactions are read as far back as any known output goes. The
 // caller holds the turn.
 func (v *View) settled(ctx context.Context, lnd *services, history bool,
-	ask func() error) (*answer, error) {
+	ask func(*answer) error) (*answer, error) {
 
 	for attempt := 1; ; attempt++ {
 		tip, err := lnd.tip(ctx)
@@ -140,7 +143,7 @@ func (v *View) settled(ctx context.Context, lnd *services, history bool,
 // lnd's transactions are read first, then what the caller asks for, and that is
 // completed: whatever lnd learns of in between is in its own answer.
 func (v *View) answerAt(ctx context.Context, lnd *services, result *answer,
-	ask func() error) error {
+	ask func(*answer) error) error {
 
 	v.mend(ctx)
 	if err := v.followFor(ctx, result); err != nil {
@@ -160,12 +163,12 @@ func (v *View) answerAt(ctx context.Context, lnd *services, result *answer,
 	publishing := v.publishing()
 	if v.has(twoMoments) {
 		err = errors.Join(
-			ask(), result.ask(ctx, lnd, v, candidates),
+			ask(result), result.ask(ctx, lnd, v, candidates),
 		)
 	} else {
 		err = result.ask(ctx, lnd, v, candidates)
 		if err == nil {
-			err = ask()
+			err = ask(result)
 		}
 	}
 	if err != nil {
@@ -232,6 +235,7 @@ func (a *answer) ask(ctx context.Context, lnd *services, v *View,
 		from = min(from, earliest(v.state.Load()))
 
 	case len(missing) == 0 && !v.waits():
+		a.utxos = listed
 		a.wallet, err = newWalletTxs(nil)
 
 		return err

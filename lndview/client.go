@@ -59,12 +59,13 @@ func (c *client) completed(ctx context.Context, asked txQuery,
 	defer c.view.give()
 
 	var txs []lndclient.Transaction
-	result, err := c.view.settled(ctx, c.inner, true, func() error {
-		var err error
-		txs, err = ask()
+	result, err := c.view.settled(ctx, c.inner, true,
+		func(*answer) error {
+			var err error
+			txs, err = ask()
 
-		return err
-	})
+			return err
+		})
 	if err != nil {
 		return nil, err
 	}

@@ -35,8 +35,27 @@ func TestSeeingWalletIsLeftAlone(t *testing.T) {
 	h.chain.mine(deposit)
 	h.learns(deposit, 0, h.chain.height())
 	h.lnd.fail("ListTransactions", errDown)
+	asked := 0
+	h.lnd.hook("ListUnspent", func() { asked++ })
 	h.sees(wire.OutPoint{Hash: deposit.TxHash()})
+	require.Equal(t, 1, asked)
+	h.lnd.hook("ListUnspent", nil)
 	h.lnd.fail("ListTransactions", nil)
+
+	// lnd's filters are kept.
+	for confs, count := range map[int32]int{0: 0, 1: 1, 2: 0} {
+		utxos, err := h.seen.WalletKit.ListUnspent(
+			t.Context(), confs, max(confs, 1),
+		)
+		if confs == 0 {
+			utxos, err = h.seen.WalletKit.ListUnspent(
+				t.Context(), 0, 0,
+				lndclient.WithUnspentUnconfirmedOnly(),
+			)
+		}
+		require.NoError(t, err)
+		require.Len(t, utxos, count)
+	}
 
 	for name, hurt := range map[string]func(){
 		"no blocks": func() { h.chain.err = errNoBlock },

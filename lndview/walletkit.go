@@ -3,6 +3,7 @@ package lndview
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightninglabs/lndclient"
@@ -42,14 +43,21 @@ func (w *walletKit) ListUnspent(ctx context.Context, minConfs, maxConfs int32,
 	defer w.view.give()
 
 	var utxos []*lnwallet.Utxo
-	result, err := w.view.settled(ctx, w.inner, false, func() error {
-		var err error
-		utxos, err = w.WalletKitClient.ListUnspent(
-			ctx, minConfs, maxConfs, opts...,
-		)
+	result, err := w.view.settled(ctx, w.inner, false,
+		func(result *answer) error {
+			if asked.account == "" && result.utxos != nil {
+				utxos = asked.choose(result.utxos)
 
-		return err
-	})
+				return nil
+			}
+
+			var err error
+			utxos, err = w.WalletKitClient.ListUnspent(
+				ctx, minConfs, maxConfs, opts...,
+			)
+
+			return err
+		})
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +135,13 @@ func newUnspentQuery(minConfs, maxConfs int32,
 // concernsScripts says whether imported scripts are asked for.
 func (q unspentQuery) concernsScripts() bool {
 	return q.account == "" || q.account == importedAccount
+}
+
+// choose returns those of all outputs that are asked for, as lnd would.
+func (q unspentQuery) choose(all []*lnwallet.Utxo) []*lnwallet.Utxo {
+	return slices.DeleteFunc(all, func(utxo *lnwallet.Utxo) bool {
+		return !q.wants(utxo.Confirmations)
+	})
 }
 
 // wants says whether an output with a number of confirmations is asked for.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,12 +53,19 @@ type prover struct {
 
 	// now is how far it has come.
 	now atomic.Pointer[proof]
+
+	// mu guards quiet, that nobody waits for the proof since lnd's wallet
+	// knows every deposit of the database; doubts, how often that was to be
+	// asked anew; and interrupt, which ends the walk under way.
+	mu        sync.Mutex
+	quiet     bool
+	doubts    uint64
+	interrupt context.CancelFunc
 }
 
 // proof is how far the proving has come.
 type proof struct {
-	// quiet says that nobody waits for it: lnd's wallet knows every deposit
-	// of the database.
+	// quiet says that nobody waits for it, as prover.quiet does.
 	quiet bool
 
 	// height is the last block walked, of those up to tip; 0 before the
@@ -115,9 +123,51 @@ func (p *prover) poke() {
 	}
 }
 
+// doubt makes the prover look again, and forget what lnd's wallet knew: it may
+// be another one now. A walk that was begun politely is not waited for: it goes
+// on from where it was, as fast as it is then needed. It never blocks.
+func (p *prover) doubt() {
+	p.mu.Lock()
+	p.quiet = false
+	p.doubts++
+	if p.interrupt != nil {
+		p.interrupt()
+	}
+	p.mu.Unlock()
+	p.poke()
+}
+
+// look asks whether anybody waits for the proof, and returns the context of a
+// walk that a doubt since the asking ends.
+func (p *prover) look(ctx context.Context) (context.Context,
+	context.CancelFunc, error) {
+
+	p.mu.Lock()
+	doubts := p.doubts
+	p.mu.Unlock()
+	quiet, err := p.isQuiet(ctx)
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	walkCtx, cancel := context.WithCancel(ctx)
+	p.quiet, p.interrupt = quiet, cancel
+	if doubts != p.doubts {
+		p.quiet = false
+		cancel()
+	}
+
+	return walkCtx, cancel, err
+}
+
 // status returns how far the prover has come. It never waits.
 func (p *prover) status() proof {
-	return *p.now.Load()
+	status := *p.now.Load()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	status.quiet = p.quiet
+
+	return status
 }
 
 // run proves whatever is unproven for as long as the context lives.
@@ -148,7 +198,9 @@ func (p *prover) run(ctx context.Context) {
 func (p *prover) step(ctx context.Context, pkScript []byte) time.Duration {
 	before := p.status()
 	next := proof{height: before.height, tip: before.tip}
-	next.quiet, next.err = p.isQuiet(ctx)
+	walkCtx, cancel, err := p.look(ctx)
+	defer cancel()
+	next.quiet, next.err = p.status().quiet, err
 
 	wait := proofPause
 	if p.daemon.cfg.Recovery.AutoScan == "off" {
@@ -158,11 +210,11 @@ func (p *prover) step(ctx context.Context, pkScript []byte) time.Duration {
 		told := next
 		p.now.Store(&told)
 		began := time.Now()
-		next, next.err = p.walk(ctx, pkScript, next)
+		next, next.err = p.walk(walkCtx, pkScript, next)
 		next.estimate(before.height, time.Since(began))
 		wait = 0
 	}
-	if ctx.Err() != nil {
+	if walkCtx.Err() != nil {
 		return 0
 	}
 
@@ -190,11 +242,12 @@ func (p *proof) estimate(from int32, took time.Duration) {
 	p.left = left.Round(time.Second)
 }
 
-// isQuiet says whether lnd's wallet knows every deposit of the database.
+// isQuiet says whether lnd's wallet knows every deposit of the database. An lnd
+// that cannot be asked may know none.
 func (p *prover) isQuiet(ctx context.Context) (bool, error) {
 	provisional, err := p.daemon.view.Provisional(ctx)
 
-	return len(provisional) == 0, err
+	return err == nil && len(provisional) == 0, err
 }
 
 // mayWalk says whether nobody is in the way: a recovery that walks the chain

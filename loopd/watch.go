@@ -89,7 +89,7 @@ func (d *Daemon) watchAddress(ctx context.Context) error {
 
 	// A ledger that does not work is told in the status.
 	_ = d.view.InPlace(ctx, scripts)
-	d.prover.poke()
+	d.prover.doubt()
 	if len(rows) != 1 {
 		return nil
 	}
