@@ -76,7 +76,9 @@ func TestFailpoints(t *testing.T) {
 	journal, err := recoverydb.Open(filepath.Join(t.TempDir(), "r.db"))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, journal.Close()) }()
-	d := &Daemon{source: genesisChain{}, journal: journal}
+	d := &Daemon{
+		cfg: &Config{}, source: genesisChain{}, journal: journal,
+	}
 	d.engine = recoveryfsm.New(recoveryfsm.Config{
 		Journal: journal.Journal(),
 	})
