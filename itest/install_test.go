@@ -31,9 +31,8 @@ func TestStoryEFreshInstall(t *testing.T) {
 		return err
 	})
 
-	resp := s.recovery(loopd)
+	resp := s.waitCalm(loopd)
 	require.Nil(t, resp.Run)
-	requireCalm(t, resp)
 	require.Equal(t, challenges, s.Swap.Challenges(), "bought a token")
 	require.NoFileExists(t, loopd.TokenPath())
 	require.Empty(t, s.backups(loopd))
@@ -61,9 +60,8 @@ func TestStoryFUpstreamsDirectory(t *testing.T) {
 
 	s.start(loopd)
 	s.checkListed(loopd, s.backup(loopd), token)
-	resp := s.recovery(loopd)
+	resp := s.waitCalm(loopd)
 	require.Nil(t, resp.Run, "a recovery was begun")
-	requireCalm(t, resp)
 	s.waitDeposits(loopd, deposits...)
 	require.Equal(t, address, s.newAddress(loopd))
 

@@ -208,12 +208,24 @@ func (s *story) waitWarned(loopd *regtest.Loopd, code string,
 		})
 }
 
-// requireCalm checks that nothing is warned of but that there is no second
-// backup place, which is the default.
-func requireCalm(t require.TestingT, resp *recoveryrpc.GetRecoveryResponse) {
-	for _, warning := range resp.Warnings {
-		require.Equal(t, noPlaceCode, warning.Code)
-	}
+// waitCalm waits until nothing is warned of but that there is no second backup
+// place, which is the default. After a start it is not known for a moment
+// whether lnd's wallet sees everything.
+func (s *story) waitCalm(
+	loopd *regtest.Loopd) *recoveryrpc.GetRecoveryResponse {
+
+	s.Helper()
+
+	return s.waitRecovery(loopd, "no warning",
+		func(resp *recoveryrpc.GetRecoveryResponse) bool {
+			for _, warning := range resp.Warnings {
+				if warning.Code != noPlaceCode {
+					return false
+				}
+			}
+
+			return true
+		})
 }
 
 // plant puts a backup file into the data directory of a stopped daemon.
