@@ -118,10 +118,13 @@ func (r *filterRecord) write(data []byte, offset int64) error {
 		if err != nil {
 			return fmt.Errorf("a file for filters: %w", err)
 		}
-		r.file = file
 		if err := os.Remove(file.Name()); err != nil {
-			return fmt.Errorf("a file for filters: %w", err)
+			return errors.Join(
+				fmt.Errorf("a file for filters: %w", err),
+				file.Close(), os.Remove(file.Name()),
+			)
 		}
+		r.file = file
 	}
 	if _, err := r.file.WriteAt(data, offset); err != nil {
 		return fmt.Errorf("keep a filter: %w", err)

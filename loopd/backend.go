@@ -3,7 +3,6 @@ package loopd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/looprecovery/looprecovery/chainscan"
@@ -15,11 +14,13 @@ import (
 const backendProbe = 10 * time.Second
 
 // newBackend returns the node that lnd uses, or nil if the configuration does
-// not name it. It makes no connection.
-func newBackend(cfg *Config) (*btcrpc.Source, error) {
+// not name it, or names a certificate that is none: then blocks are read through
+// lnd, for a scan that is slow keeps nobody's swaps down. It makes no
+// connection.
+func newBackend(cfg *Config) *btcrpc.Source {
 	node := cfg.Recovery.Node
 	if node.Host == "" {
-		return nil, nil
+		return nil
 	}
 
 	backend, err := btcrpc.New(btcrpc.Config{
@@ -30,10 +31,13 @@ func newBackend(cfg *Config) (*btcrpc.Source, error) {
 		CertPath:   node.Cert,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("--recovery.node: %w", err)
+		log.Errorf("--recovery.node is not used until loopd is "+
+			"started with another one: %v", err)
+
+		return nil
 	}
 
-	return backend, nil
+	return backend
 }
 
 // backendSources asks the node that lnd uses what it can give to a scan, and

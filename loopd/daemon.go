@@ -108,10 +108,6 @@ func NewDaemon(ctx context.Context, cfg *Config, owner *owner.Owner) (*Daemon,
 	if err != nil {
 		return nil, err
 	}
-	backend, err := newBackend(cfg)
-	if err != nil {
-		return nil, err
-	}
 	journal, err := openJournal(cfg)
 	if err != nil {
 		return nil, err
@@ -127,7 +123,7 @@ func NewDaemon(ctx context.Context, cfg *Config, owner *owner.Owner) (*Daemon,
 		owner:    owner,
 		node:     node,
 		source:   node.NewSource(),
-		backend:  backend,
+		backend:  newBackend(cfg),
 		keys:     node.Keys(),
 		chain:    node.Chain(),
 		auth:     newAuthenticator(cfg.DataDir),

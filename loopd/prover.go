@@ -269,6 +269,10 @@ func (p *prover) mayWalk(ctx context.Context, quiet bool) bool {
 	return err == nil && task == ""
 }
 
+// errNoRow says that the database has no address of a script that is searched
+// for: it was taken out, or is read again soon.
+var errNoRow = errors.New("the database does not have the address")
+
 // walk walks some blocks for a script. When the tip is reached the view is
 // told.
 func (p *prover) walk(ctx context.Context, pkScript []byte, now proof) (proof,
@@ -276,7 +280,10 @@ func (p *prover) walk(ctx context.Context, pkScript []byte, now proof) (proof,
 
 	d := p.daemon
 	row, err := p.row(ctx, pkScript)
-	if err != nil || row == nil {
+	if err == nil && row == nil {
+		err = errNoRow
+	}
+	if err != nil {
 		return now, err
 	}
 	birthday, err := actions.BirthdayInPlace(ctx, d.deps, row)

@@ -171,3 +171,26 @@ func TestCancel(t *testing.T) {
 	_, err := source.BestBlock(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+// TestRedirect checks that nobody is called but the node that was named.
+func TestRedirect(t *testing.T) {
+	t.Parallel()
+
+	other := httptest.NewServer(http.HandlerFunc(
+		func(http.ResponseWriter, *http.Request) {
+			t.Error("another node was called")
+		},
+	))
+	t.Cleanup(other.Close)
+	node := httptest.NewServer(http.RedirectHandler(
+		other.URL, http.StatusTemporaryRedirect,
+	))
+	t.Cleanup(node.Close)
+
+	client, err := newClient(Config{
+		Host: strings.TrimPrefix(node.URL, "http://"),
+	})
+	require.NoError(t, err)
+	_, err = client.batch(t.Context(), []call{{method: "getbestblockhash"}})
+	require.ErrorIs(t, err, ErrAnswer)
+}

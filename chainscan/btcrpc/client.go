@@ -102,9 +102,18 @@ func newClient(cfg Config) (*client, error) {
 	}
 
 	return &client{
-		cfg:  cfg,
-		url:  scheme + "://" + cfg.Host + "/",
-		http: &http.Client{Transport: transport},
+		cfg: cfg,
+		url: scheme + "://" + cfg.Host + "/",
+		http: &http.Client{
+			Transport: transport,
+
+			// Nobody is dialled who was not named.
+			CheckRedirect: func(*http.Request,
+				[]*http.Request) error {
+
+				return http.ErrUseLastResponse
+			},
+		},
 	}, nil
 }
 
