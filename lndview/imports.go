@@ -58,11 +58,6 @@ func (v *View) AddPlace(ctx context.Context, pkScript []byte) error {
 
 // Unproven returns the scripts in place that no scan has covered.
 func (v *View) Unproven() [][]byte {
-	return v.unproven()
-}
-
-// unproven is Unproven.
-func (v *View) unproven() [][]byte {
 	places := v.places.Load()
 	if places == nil {
 		return nil
@@ -85,7 +80,7 @@ func (v *View) allCovered() bool {
 		return true
 	}
 
-	return v.places.Load() != nil && len(v.unproven()) == 0
+	return v.places.Load() != nil && len(v.Unproven()) == 0
 }
 
 // lag notes why the chain is not followed to its tip, or with nil that it is.

@@ -78,7 +78,7 @@ func (v *View) Status() Status {
 			status.Covered = append(status.Covered, script.PkScript)
 		}
 	}
-	status.Blind = v.unproven()
+	status.Blind = v.Unproven()
 	for _, output := range state.Outputs {
 		if output.Spend != nil {
 			status.Spent++
