@@ -14,8 +14,8 @@ import (
 const backendProbe = 10 * time.Second
 
 // newBackend returns the node that lnd uses, or nil if the configuration does
-// not name it, or names a certificate that is none: then blocks are read through
-// lnd, for a scan that is slow keeps nobody's swaps down. It makes no
+// not name it, or names a certificate that is none: then blocks are read
+// through lnd, for a scan that is slow keeps nobody's swaps down. It makes no
 // connection.
 func newBackend(cfg *Config) *btcrpc.Source {
 	node := cfg.Recovery.Node
